@@ -1,0 +1,126 @@
+"""The model, as the loop sees it: a client opens one session per rollout, a session answers turns.
+
+Two kinds of session stand behind this: a chat session (any OpenAI-compatible server, no token data) and a
+token-exact session (token ids in, token ids and logprobs out, kept in a ledger).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from treadle_parsers import ToolCall, ToolSchema
+
+Message = dict[str, Any]
+"""A chat message in OpenAI form: `role`, `content`, and `tool_calls` or `tool_call_id` where they belong."""
+
+
+class FinishReason(StrEnum):
+    """Why the server ended a completion."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How to sample one turn."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 1024
+    """New tokens per turn at most."""
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    """Seed of the rollout; sessions derive one per turn from it, so that turns differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that one turn cost, as the server counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTurn:
+    """One answer of the model."""
+
+    message: Message
+    """The assistant message as it goes into the history."""
+    tool_calls: tuple[ToolCall, ...]
+    """Every attempted call, malformed ones included."""
+    finish_reason: FinishReason
+    usage: Usage
+    seconds: float
+    """Wall-clock time of the request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One exported token sequence; all three tuples have the same length."""
+
+    tokens: tuple[int, ...]
+    masks: tuple[int, ...]
+    """The token id where it is trained, -100 elsewhere."""
+    logprobs: tuple[float, ...]
+    """The sampling logprob (natural log, finite, <= 0) where trained, 1.0 elsewhere."""
+    turns: tuple[int, ...] = ()
+    """Indices of the model turns whose sampled tokens this segment trains."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerReport:
+    """Conservation of sampled tokens: `sampled == trained + sum(dropped.values())`."""
+
+    sampled: int = 0
+    trained: int = 0
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    """Sampled but not exported ids, counted by reason code."""
+
+
+class ModelSession(Protocol):
+    """The model's side of one rollout."""
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: SamplingParams
+    ) -> ModelTurn:
+        """Answer the conversation.
+
+        Raises:
+            ModelServerError: the server can't be reached or failed after retries.
+            ContextLengthError: the prompt leaves no room for an answer.
+        """
+        ...
+
+    def segments(self) -> tuple[Segment, ...]:
+        """Return the token sequences to train on; empty for a chat session."""
+        ...
+
+    def report(self) -> LedgerReport:
+        """Return the conservation count over all turns so far."""
+        ...
+
+
+class ModelClient(Protocol):
+    """A pooled connection to one model server."""
+
+    @property
+    def model(self) -> str:
+        """The model's name on the server."""
+        ...
+
+    @property
+    def token_exact(self) -> bool:
+        """Whether its sessions export segments."""
+        ...
+
+    def session(self) -> ModelSession:
+        """Open the model's side of one rollout."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections; safe to call twice."""
+        ...

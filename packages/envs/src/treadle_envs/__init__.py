@@ -1,0 +1,1 @@
+"""Agentic RL environments with tools and sandboxes, on Atropos and beyond it."""

@@ -1,0 +1,1 @@
+"""Sandboxes for agent rollouts: isolated workspaces behind one async interface."""
