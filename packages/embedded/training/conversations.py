@@ -1,9 +1,9 @@
 """Training conversations: a problem, a Python call that solves it, its result and a boxed answer.
 
-Most conversations have exactly the prompt and the tool that the GSM8K environment sends (`PINNED`). The
-others vary it (other or no system message, a second tool, no tool, a failed first call, a second question)
-so that the model doesn't depend on one text. `Turn.trained` marks the assistant turns that it learns from:
-a call that is wrong on purpose is shown and never learned.
+Most conversations have exactly the prompt and the tool that the GSM8K environment sends (`PINNED`).
+The others vary it (other or no system message, a second tool, no tool, a failed first call, a
+second question) so that the model doesn't depend on one text. `Turn.trained` marks the assistant
+turns that it learns from: a call that is wrong on purpose is shown and never learned.
 """
 
 import json
@@ -25,7 +25,9 @@ PYTHON_TOOL: dict[str, Any] = {
         "description": "Run a Python script and return what it prints.",
         "parameters": {
             "type": "object",
-            "properties": {"code": {"type": "string", "description": "The script. Print the result."}},
+            "properties": {
+                "code": {"type": "string", "description": "The script. Print the result."}
+            },
             "required": ["code"],
         },
     },

@@ -1,7 +1,8 @@
 """A small Qwen2 in plain torch, for training: it names its weights as Hugging Face's Qwen2 does.
 
-All conversations of a batch share one system block. It is run once and its keys and values are expanded
-to the batch, gradients included: about half of the arithmetic of running it per conversation.
+All conversations of a batch share one system block. It is run once and its keys and values are
+expanded to the batch, gradients included: about half of the arithmetic of running it per
+conversation.
 """
 
 from dataclasses import asdict, dataclass

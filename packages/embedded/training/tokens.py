@@ -1,7 +1,8 @@
 """The tokenizer: a byte-level BPE of about a thousand tokens in which every digit is its own token.
 
-Numbers must be copied from the question, so digits are never merged. The turn markers are special tokens;
-the tool and thinking markers are ordinary added tokens, as in Qwen's tokenizers: decoding keeps them.
+Numbers must be copied from the question, so digits are never merged. The turn markers are special
+tokens; the tool and thinking markers are ordinary added tokens, as in Qwen's tokenizers: decoding
+keeps them.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 from conversations import Setting, Turn, converse, draw_setting
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
 from treadle_embedded.problems import Split, stream
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -41,7 +43,9 @@ class Renderer:
         environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
         self._template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
-    def render(self, messages: list[dict[str, Any]], setting: Setting, *, prompt: bool = False) -> str:
+    def render(
+        self, messages: list[dict[str, Any]], setting: Setting, *, prompt: bool = False
+    ) -> str:
         """Render messages with the setting's tools."""
         tools = setting.schemas() or None
         return self._template.render(messages=messages, tools=tools, add_generation_prompt=prompt)
@@ -76,7 +80,9 @@ def train_tokenizer(conversations: int, vocabulary: int, seed: int) -> Tokenizer
     return tokenizer
 
 
-def encode(turns: list[Turn], setting: Setting, renderer: Renderer, tokenizer: Tokenizer) -> Encoded:
+def encode(
+    turns: list[Turn], setting: Setting, renderer: Renderer, tokenizer: Tokenizer
+) -> Encoded:
     """Encode what follows the system block: each assistant turn apart, as it is sampled."""
     ids: list[int] = []
     trained: list[bool] = []

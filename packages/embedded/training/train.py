@@ -1,8 +1,9 @@
 """Train the demonstration model: `python train.py --out RUN` (see README.md).
 
-Writes a Hugging Face folder (`config.json`, `model.safetensors`, tokenizer, chat template) to RUN, and with
-`--keep-steps N ...` one more to `RUN-stepN` each: an early model that writes tool calls but solves few
-problems is a start for reinforcement learning. The same seed, versions and thread count give the same weights.
+Writes a Hugging Face folder (`config.json`, `model.safetensors`, tokenizer, chat template) to RUN,
+and with `--keep-steps N ...` one more to `RUN-stepN` each: an early model that writes tool calls
+but solves few problems is a start for reinforcement learning. The same seed, versions and thread
+count give the same weights.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from tokenizers import Tokenizer
 from tokens import TEMPLATE, Encoded, Renderer, encode, train_tokenizer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
 from treadle_embedded.problems import Split, stream
 
 BUCKET = 4
@@ -143,7 +145,10 @@ def train(options: argparse.Namespace) -> None:
             stepper.zero_grad()
         recent = loss.item() if math.isnan(recent) else 0.95 * recent + 0.05 * loss.item()
         if (step + 1) % 25 == 0:
-            print(f"step {step + 1}: loss {recent:.4f}, {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"step {step + 1}: loss {recent:.4f}, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
         if step + 1 in options.keep_steps:
             save(model, tokenizer, options.out.with_name(f"{options.out.name}-step{step + 1}"))
         if (step + 1) % 250 == 0:
@@ -157,12 +162,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=48, help="conversations per step")
-    parser.add_argument("--rate", type=float, default=2e-3, help="AdamW's; Muon's is ten times that")
+    parser.add_argument(
+        "--rate", type=float, default=2e-3, help="AdamW's; Muon's is ten times that"
+    )
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vocabulary", type=int, default=1024)
-    parser.add_argument("--keep-steps", type=int, nargs="*", default=[], help="keep these steps too")
-    parser.add_argument("--bf16", action="store_true", help="bf16 autocast: faster on some machines")
+    parser.add_argument(
+        "--keep-steps", type=int, nargs="*", default=[], help="keep these steps too"
+    )
+    parser.add_argument(
+        "--bf16", action="store_true", help="bf16 autocast: faster on some machines"
+    )
     train(parser.parse_args())
 
 

@@ -10,7 +10,9 @@ from treadle_embedded.problems import Split, generate, write_jsonl
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m treadle_embedded.problems", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m treadle_embedded.problems", description=__doc__
+    )
     parser.add_argument("--count", type=int, default=1000, help="how many problems (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same problems")
     parser.add_argument(

@@ -13,14 +13,27 @@ class Person:
     """The pronoun at the start of a sentence is `she.capitalize()`."""
 
 
-_WOMEN = ("Mia", "Anna", "Lena", "Sofia", "Grace", "Nora", "Ruth", "Zoe", "Emma", "Priya", "Yuki", "Carla")
+_WOMEN = (
+    "Mia",
+    "Anna",
+    "Lena",
+    "Sofia",
+    "Grace",
+    "Nora",
+    "Ruth",
+    "Zoe",
+    "Emma",
+    "Priya",
+    "Yuki",
+    "Carla",
+)
 _MEN = ("Tom", "Ben", "Omar", "Luis", "Jack", "Ivan", "Noah", "Sam", "Felix", "Raj", "Hugo", "Karl")
 _PEOPLE = tuple(Person(name=name, she="she") for name in _WOMEN) + tuple(
     Person(name=name, she="he") for name in _MEN
 )
 _OBJECTS = (
-    "apples", "marbles", "stickers", "books", "coins", "pencils", "shells", "cards", "stamps", "eggs",
-    "beads", "candles", "buttons", "oranges", "cookies", "balloons",
+    "apples", "marbles", "stickers", "books", "coins", "pencils", "shells", "cards",
+    "stamps", "eggs", "beads", "candles", "buttons", "oranges", "cookies", "balloons",
 )  # fmt: skip
 _WARES = ("notebook", "ticket", "toy", "shirt", "plant", "lamp", "bag", "mug", "puzzle", "cake")
 
@@ -47,6 +60,6 @@ def ware(rng: Random) -> str:
 
 
 def size(rng: Random, low: int, high: int) -> int:
-    """Draw a number; one in five is ten times as large, so that longer numbers appear everywhere."""
+    """Draw a number; one in five gets a digit more, so that longer numbers appear everywhere."""
     number = rng.randint(low, high)
     return number * 10 + rng.randint(0, 9) if rng.random() < 0.2 else number

@@ -17,7 +17,8 @@ def given_away(rng: Random) -> Story:
             f"How many {kind} does {a.name} have left?",
             f"{a.name} had {had} {kind} and gave {b.name} {gift} {kind}. "
             f"How many {kind} are left for {a.name}?",
-            f"From a pile of {had} {kind}, {b.name} takes {gift}. How many {kind} stay in the pile?",
+            f"From a pile of {had} {kind}, {b.name} takes {gift}. "
+            f"How many {kind} stay in the pile?",
         )
     )
     return tell(question, step("left", had, "-", gift))

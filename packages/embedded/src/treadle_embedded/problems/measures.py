@@ -56,8 +56,8 @@ def factory(rng: Random) -> Story:
         (
             f"A factory makes {daily} parts a day. In {days} days {broken} parts turn out broken. "
             f"How many good parts were made?",
-            f"A machine prints {daily} pages a day for {days} days, but {broken} pages are spoiled. "
-            f"How many pages can be used?",
+            f"A machine prints {daily} pages a day for {days} days, but {broken} pages "
+            f"are spoiled. How many pages can be used?",
         )
     )
     return tell(question, step("made", daily, "*", days), step("good", "made", "-", broken))
@@ -129,8 +129,8 @@ def reading(rng: Random) -> Story:
     pages = done + daily * days
     question = rng.choice(
         (
-            f"A book has {pages} pages. {a.name} has read {done} pages and reads {daily} pages a day. "
-            f"How many days does {a.she} need for the rest?",
+            f"A book has {pages} pages. {a.name} has read {done} pages and reads {daily} "
+            f"pages a day. How many days does {a.she} need for the rest?",
             f"{a.name} has already read {done} of {pages} pages. At {daily} pages a day, "
             f"how many more days does the book take?",
         )

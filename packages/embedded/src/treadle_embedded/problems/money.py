@@ -118,8 +118,8 @@ def harvest(rng: Random) -> Story:
     a, rows, plants, price = person(rng), rng.randint(3, 30), rng.randint(4, 40), rng.randint(2, 9)
     question = rng.choice(
         (
-            f"A garden has {rows} rows of {plants} plants. {a.name} sells every plant for ${price}. "
-            f"How many dollars does {a.she} get?",
+            f"A garden has {rows} rows of {plants} plants. {a.name} sells every plant "
+            f"for ${price}. How many dollars does {a.she} get?",
             f"{a.name} sells plants for ${price} each. There are {rows} rows with {plants} plants. "
             f"How much money do all the plants bring?",
         )

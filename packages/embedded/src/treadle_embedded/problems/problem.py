@@ -1,7 +1,8 @@
 """Generated problems in GSM8K's form, with a reference solution in Python.
 
-The same count, seed and split give the same problems on every machine. The two splits share no question:
-a question belongs to one of them by its text. The bundled model was trained on `Split.TRAIN` alone.
+The same count, seed and split give the same problems on every machine. The two splits share no
+question: a question belongs to one of them by its text. The bundled model was trained on
+`Split.TRAIN` alone.
 """
 
 import json

@@ -1,23 +1,22 @@
 """What a word problem is made of: a question and the steps that solve it.
 
-A template returns a `Story`; everything else (answer, rationale, Python solution) follows from its steps, so
-they can't disagree. Integer arithmetic only: every result is whole.
+A template returns a `Story`; everything else (answer, rationale, Python solution) follows from its
+steps, so they can't disagree. Integer arithmetic only: every result is whole.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import add, floordiv, mod, mul, sub
 from random import Random
 
 Operand = int | str
 """A number of the question, or the name of an earlier step."""
 
 OPERATIONS: Mapping[str, Callable[[int, int], int]] = {
-    "+": add,
-    "-": sub,
-    "*": mul,
-    "//": floordiv,
-    "%": mod,
+    "+": int.__add__,
+    "-": int.__sub__,
+    "*": int.__mul__,
+    "//": int.__floordiv__,
+    "%": int.__mod__,
 }
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2}
 
