@@ -12,26 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from treadle_embedded import TRAINED_SYSTEM, TRAINED_TOOL
 from treadle_embedded.problems import Problem
 
-PINNED_SYSTEM = (
-    "You solve maths problems. Use the python tool to calculate, "
-    "then give the final answer in \\boxed{}."
-)
-PYTHON_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "python",
-        "description": "Run a Python script and return what it prints.",
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "code": {"type": "string", "description": "The script. Print the result."}
-            },
-            "required": ["code"],
-        },
-    },
-}
 TERMINAL_TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
@@ -55,7 +38,7 @@ class Setting:
 
     def schemas(self) -> list[dict[str, Any]]:
         """The `tools=` list."""
-        known = {"python": PYTHON_TOOL, "terminal": TERMINAL_TOOL}
+        known = {"python": TRAINED_TOOL, "terminal": TERMINAL_TOOL}
         return [known[name] for name in self.tools]
 
 
@@ -67,16 +50,16 @@ class Turn:
     trained: bool = True
 
 
-PINNED = Setting(system=PINNED_SYSTEM, tools=("python",))
+PINNED = Setting(system=TRAINED_SYSTEM, tools=("python",))
 _BOX = "Give the final answer in \\boxed{}."
 _VARIANTS = (
     Setting(system="", tools=("python",)),
     Setting(system="You are a helpful assistant.", tools=("python",)),
     Setting(system="You solve maths problems.", tools=("python", "terminal")),
-    Setting(system=PINNED_SYSTEM, tools=("python", "terminal")),
-    Setting(system=PINNED_SYSTEM, tools=("terminal", "python")),
+    Setting(system=TRAINED_SYSTEM, tools=("python", "terminal")),
+    Setting(system=TRAINED_SYSTEM, tools=("terminal", "python")),
     Setting(system=_BOX, tools=("terminal",)),
-    Setting(system=PINNED_SYSTEM, tools=()),
+    Setting(system=TRAINED_SYSTEM, tools=()),
     Setting(system="", tools=()),
 )
 _OPENINGS = ("Let me calculate this.", "I will use Python.", "Let me work it out.")

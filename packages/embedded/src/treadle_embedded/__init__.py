@@ -19,9 +19,12 @@ from treadle_embedded.errors import (
 from treadle_embedded.location import MODEL_NAME, bundle_path
 from treadle_embedded.model import EmbeddedModel
 from treadle_embedded.sampling import Candidate, Sampled, Sampling
+from treadle_embedded.trained_prompt import TRAINED_SYSTEM, TRAINED_TOOL
 
 __all__ = [
     "MODEL_NAME",
+    "TRAINED_SYSTEM",
+    "TRAINED_TOOL",
     "BundleError",
     "Candidate",
     "ContextLengthError",

@@ -58,7 +58,7 @@ class Network:
         """Run rows `first`... of the cache, which must lie one behind the other."""
         rows, width = ids.shape
         ends = np.array(lengths, np.int64)[:, None] + width
-        mask = np.less(np.arange(max(lengths) + width)[None, :], ends)
+        mask = np.less(np.arange(width + max(lengths), dtype=np.int64)[None, :], ends)
         logits = np.empty((rows, width, self.vocabulary), np.float32)
         binding: Any = self._session.io_binding()
         binding.bind_cpu_input("input_ids", ids)

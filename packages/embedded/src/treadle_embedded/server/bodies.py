@@ -7,7 +7,7 @@ do.
 
 from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from treadle_embedded.errors import RequestError
 
@@ -132,17 +132,13 @@ class MessageBody(BaseModel):
 
 
 class FunctionBody(BaseModel):
-    """The function of a tool."""
-
-    model_config = ConfigDict(extra="allow")
+    """What the function of a tool needs."""
 
     name: str
 
 
 class ToolBody(BaseModel):
-    """One entry of `tools`."""
-
-    model_config = ConfigDict(extra="allow")
+    """What an entry of `tools` needs."""
 
     type: Literal["function"]
     function: FunctionBody
@@ -152,9 +148,19 @@ class ChatBody(Body):
     """`POST /v1/chat/completions`."""
 
     messages: list[MessageBody] = Field(min_length=1)
-    tools: list[ToolBody] | None = None
+    tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] = "auto"
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     logprobs: bool = False
     top_logprobs: int = Field(default=0, ge=0, le=20)
+
+    @field_validator("tools")
+    @classmethod
+    def _tools_are_functions(
+        cls, tools: list[dict[str, Any]] | None
+    ) -> list[dict[str, Any]] | None:
+        """Check the tools and keep them as sent: the template shows the model their very text."""
+        for tool in tools or []:
+            ToolBody.model_validate(tool)
+        return tools

@@ -18,7 +18,7 @@ from treadle_embedded.model import EmbeddedModel
 from treadle_embedded.sampling import Candidate, Sampled
 from treadle_embedded.server.bodies import ChatBody
 from treadle_embedded.server.choices import Ask, Choice, IndexedPiece, ask_for, complete, stream
-from treadle_embedded.server.deltas import MessageDeltas
+from treadle_embedded.server.deltas import MessageDeltas, new_call_id
 from treadle_embedded.server.usage import Usage
 from treadle_embedded.vocabulary import Vocabulary
 from treadle_parsers import ParsedMessage, ToolCall, get_parser
@@ -128,7 +128,7 @@ def _tools(body: ChatBody) -> list[dict[str, Any]]:
         case "none":
             return []
         case "auto":
-            return [tool.model_dump() for tool in body.tools or []]
+            return body.tools or []
         case _:
             raise RequestError(
                 f"tool_choice {body.tool_choice!r} is not supported by the embedded model; "
@@ -165,7 +165,7 @@ def _content(parsed: ParsedMessage) -> str:
 
 def _call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": new_call_id(), "type": "function", "function": function}
 
 
 def _finish_reason(finish: FinishReason, *, calls: bool) -> str:

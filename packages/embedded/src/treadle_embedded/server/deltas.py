@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, assert_never
+from uuid import uuid4
 
 from treadle_embedded.engine import FinishReason
 from treadle_parsers import (
@@ -13,6 +14,11 @@ from treadle_parsers import (
     ReasoningDelta,
     get_parser,
 )
+
+
+def new_call_id() -> str:
+    """Make a call id that no other call of a conversation has; the hermes format carries none."""
+    return f"call_{uuid4().hex[:24]}"
 
 
 class MessageDeltas:
@@ -53,12 +59,17 @@ class MessageDeltas:
                 return {"content": text}
             case ReasoningDelta(text):
                 return {"reasoning_content": text}
-            case CallStart(index, identity, name):
+            case CallStart(index, _, name):
                 if not name:
                     return None
                 place = self._places[index] = len(self._places)
                 function = {"name": name, "arguments": ""}
-                call = {"index": place, "id": identity, "type": "function", "function": function}
+                call = {
+                    "index": place,
+                    "id": new_call_id(),
+                    "type": "function",
+                    "function": function,
+                }
                 return {"tool_calls": [call]}
             case ArgumentsDelta(index, text):
                 if index not in self._places:
