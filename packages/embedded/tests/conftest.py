@@ -9,10 +9,6 @@ from openai import OpenAI
 from treadle_embedded import TRAINED_SYSTEM, TRAINED_TOOL, EmbeddedServer
 
 QUESTION = "Tom has 42 apples and finds 35 more. How many apples does Tom have now?"
-MESSAGES: list[Any] = [
-    {"role": "system", "content": TRAINED_SYSTEM},
-    {"role": "user", "content": QUESTION},
-]
 
 
 @pytest.fixture(scope="session")
@@ -60,14 +56,22 @@ def http(server) -> Iterator[httpx.Client]:
         yield http
 
 
+@pytest.fixture(scope="session")
+def messages() -> list[Any]:
+    return [
+        {"role": "system", "content": TRAINED_SYSTEM},
+        {"role": "user", "content": QUESTION},
+    ]
+
+
 @pytest.fixture
-def ask(client) -> Callable[..., Any]:
+def ask(client, messages) -> Callable[..., Any]:
     """Sends the pinned chat, with overrides."""
 
     def ask(**overrides: Any) -> Any:
         body: dict[str, Any] = {
             "model": EmbeddedServer.model,
-            "messages": MESSAGES,
+            "messages": messages,
             "tools": [TRAINED_TOOL],
             "seed": 7,
             "temperature": 0,

@@ -116,7 +116,7 @@ def _prompts(
     for token in (token for ids in lists for token in ids):
         if not 0 <= token < len(vocabulary):
             raise RequestError(
-                f"token id {token} is out of vocabulary (0 to {len(vocabulary) - 1})",
+                f"the prompt holds token id {token}; the vocabulary is 0 to {len(vocabulary) - 1}",
                 param="prompt",
             )
     return lists
