@@ -19,7 +19,7 @@ from random import Random
 import torch
 from conversations import PINNED, Setting, converse, draw_setting
 from qwen2 import Cache, Qwen2, Shape
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokens import TEMPLATE, Encoded, Renderer, encode, train_tokenizer
 from torch import Tensor
@@ -98,10 +98,10 @@ def optimizers(model: Qwen2, rate: float) -> list[torch.optim.Optimizer]:
     ]
 
 
-def scale(step: int, steps: int) -> float:
-    """Learning-rate factor: short warm-up, then linear decay to zero over the last two thirds."""
+def scale(step: int, steps: int, flat: float) -> float:
+    """Learning-rate factor: a short warm-up, then flat, then linear to zero after `flat` of all."""
     warm = min(1.0, (step + 1) / 40)
-    return warm * min(1.0, 1.5 * (1 - step / steps))
+    return warm * min(1.0, (1 - step / steps) / (1 - flat))
 
 
 def save(model: Qwen2, tokenizer: Tokenizer, folder: Path) -> None:
@@ -122,12 +122,21 @@ def save(model: Qwen2, tokenizer: Tokenizer, folder: Path) -> None:
     shutil.copyfile(TEMPLATE, folder / "chat_template.jinja")
 
 
+def begin(options: argparse.Namespace) -> tuple[Tokenizer, Qwen2]:
+    """Make a fresh tokenizer and model, or read those of `--init`."""
+    model = Qwen2(Shape(vocab_size=options.vocabulary))
+    if options.init is None:
+        return train_tokenizer(6000, options.vocabulary, options.seed), model
+    weights = load_file(options.init / "model.safetensors")
+    model.load_state_dict({name.removeprefix("model."): w for name, w in weights.items()})
+    return Tokenizer.from_file(str(options.init / "tokenizer.json")), model
+
+
 def train(options: argparse.Namespace) -> None:
     """Run the whole training."""
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    tokenizer = train_tokenizer(6000, options.vocabulary, options.seed)
-    model = Qwen2(Shape(vocab_size=options.vocabulary))
+    tokenizer, model = begin(options)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     steppers = optimizers(model, options.rate)
     rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
@@ -140,7 +149,7 @@ def train(options: argparse.Namespace) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper, initial in zip(steppers, rates, strict=True):
             for group, rate in zip(stepper.param_groups, initial, strict=True):
-                group["lr"] = rate * scale(step, options.steps)
+                group["lr"] = rate * scale(step, options.steps, options.flat)
             stepper.step()
             stepper.zero_grad()
         recent = loss.item() if math.isnan(recent) else 0.95 * recent + 0.05 * loss.item()
@@ -151,8 +160,8 @@ def train(options: argparse.Namespace) -> None:
             )
         if step + 1 in options.keep_steps:
             save(model, tokenizer, options.out.with_name(f"{options.out.name}-step{step + 1}"))
-        if (step + 1) % 250 == 0:
-            save(model, tokenizer, options.out)
+        if step + 1 == options.stop_after:
+            break
     save(model, tokenizer, options.out)
 
 
@@ -165,6 +174,9 @@ def main() -> None:
     parser.add_argument(
         "--rate", type=float, default=2e-3, help="AdamW's; Muon's is ten times that"
     )
+    parser.add_argument("--init", type=Path, help="go on from this trained folder")
+    parser.add_argument("--stop-after", type=int, help="end at this step of the schedule")
+    parser.add_argument("--flat", type=float, default=1 / 3, help="share of steps before the decay")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vocabulary", type=int, default=1024)
