@@ -1,0 +1,89 @@
+"""Child processes of a run: started with a log file, waited for, and stopped with the run.
+
+A child gets its own session, so that Ctrl-C reaches only the run, which then stops its children in order.
+It says `listening on URL` in its log once it is ready, and asks the kernel for a signal on its parent's
+death (`die_with_parent`), so that a killed run leaves no orphan.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from treadle_envs.errors import ChildProcessError
+
+READY = "listening on "
+_STOP_SECONDS = 3.0
+_POLL_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to terminate this process when its parent dies (Linux; elsewhere a no-op).
+
+    `parent` is the parent's pid as the parent knew it: when it is already gone, exit at once.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            sys.exit(1)
+
+
+@contextlib.asynccontextmanager
+async def child_server(
+    name: str, argv: Sequence[str], log: Path, *, timeout: float = 60.0
+) -> AsyncIterator[str]:
+    """Run a server for the length of the block; yields the URL it listens on.
+
+    Raises:
+        ChildProcessError: it ended, or said nothing for `timeout` seconds.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as sink:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    try:
+        yield await _wait_until_ready(process, name, log, timeout)
+    finally:
+        await asyncio.shield(_stop(process))
+
+
+async def _wait_until_ready(
+    process: asyncio.subprocess.Process, name: str, log: Path, timeout: float
+) -> str:
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                ended = process.returncode is not None
+                lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+                for line in lines:
+                    if line.startswith(READY):
+                        return line.removeprefix(READY).strip()
+                if ended:
+                    last = next((line for line in reversed(lines) if line.strip()), "no message")
+                    raise ChildProcessError(f"the {name} ended at start: {last} (log: {log})")
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise ChildProcessError(
+            f"the {name} didn't answer within {timeout:.0f} s (log: {log})"
+        ) from None
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """Terminate the child's session, then kill what is left."""
+    for step in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, step)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+                return
