@@ -1,4 +1,4 @@
-"""Phase 1: a stock OpenAI-compatible server by URL alone, and flags before environment before `.env`."""
+"""Phase 1: a stock OpenAI-compatible server by URL alone, named by flag, environment or `.env`."""
 
 import contextlib
 import json

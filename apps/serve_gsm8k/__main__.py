@@ -2,15 +2,16 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 EPILOG = """\
-With no arguments everything needed is started: the trajectory API, a small embedded model, local sandboxes.
+With no arguments everything needed is started: the trajectory API, a small embedded model,
+local sandboxes.
 Any setting of the environment or the model server can be given under atroposlib's own names:
   --env.group_size 8  --env.max_agent_turns 5  --openai.timeout 120  (--env.help lists them)
-The model server comes from flags, then ATROPOS_SERVER_BASE_URL, ATROPOS_SERVER_MODEL, ATROPOS_SERVER_API_KEY
-and ATROPOS_TOKENIZER_NAME in the environment or in .env, then the embedded model.
+The model server comes from flags, then ATROPOS_SERVER_BASE_URL, ATROPOS_SERVER_MODEL,
+ATROPOS_SERVER_API_KEY and ATROPOS_TOKENIZER_NAME in the environment or in .env, then the
+embedded model.
 examples:
   uv run apps/serve_gsm8k --groups 8 --out runs/first
   uv run apps/serve_gsm8k --model-url http://gpu-host:8000/v1 --tokenizer Qwen/Qwen3-8B
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("mode", nargs="?", choices=["serve", "process", "evaluate"], default="serve",
         help="serve a trainer (default), write groups to files, or evaluate")  # fmt: skip
     add("--groups", type=int, metavar="N", help="stop after N groups (evaluate: N problems)")
-    add("--out", type=Path, metavar="DIR", help="where results go (default: runs/gsm8k-TIME)")
+    add("--out", type=Path, metavar="DIR", help="where results go (default: runs/MODE-TIME)")
     add("--data", metavar="FILE", help="JSON-lines file or data-set name")
     add("--model-url", metavar="URL", help="OpenAI-compatible server, with its /v1")
     add("--model", metavar="NAME", help="the model's name on that server")
@@ -71,8 +72,7 @@ def main(argv: list[str]) -> int:
     from treadle_envs.gsm8k import Gsm8kEnv
     from treadle_envs.serving import run_app
 
-    out = flags.out or Path("runs") / time.strftime("gsm8k-%Y%m%d-%H%M%S")
-    return run_app(Gsm8kEnv, flags, dotted, out=out, embedded=embedded_default())
+    return run_app(Gsm8kEnv, flags, dotted, embedded=embedded_default())
 
 
 if __name__ == "__main__":

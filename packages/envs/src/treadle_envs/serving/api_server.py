@@ -1,7 +1,7 @@
 """The embedded trajectory API: atroposlib's own server on loopback, as a child process.
 
-Run as `python -m treadle_envs.serving.api_server PORT PARENT_PID`. It prints `listening on URL` on standard
-output once it accepts connections and stops with its parent.
+Run as `python -m treadle_envs.serving.api_server PORT PARENT_PID`. It prints `listening on URL` on
+standard output once it accepts connections and stops with its parent.
 """
 
 import socket

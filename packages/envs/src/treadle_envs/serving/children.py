@@ -1,8 +1,8 @@
 """Child processes of a run: started with a log file, waited for, and stopped with the run.
 
-A child gets its own session, so that Ctrl-C reaches only the run, which then stops its children in order.
-It says `listening on URL` in its log once it is ready, and asks the kernel for a signal on its parent's
-death (`die_with_parent`), so that a killed run leaves no orphan.
+A child gets its own session, so that Ctrl-C reaches only the run, which then stops its children in
+order. It says `listening on URL` in its log once it is ready, and asks the kernel for a signal on
+its parent's death (`die_with_parent`), so that a killed run leaves no orphan.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from treadle_envs.errors import ChildProcessError
+from treadle_envs.errors import ServerStartError
 
 READY = "listening on "
 _STOP_SECONDS = 3.0
@@ -40,7 +40,7 @@ async def child_server(
     """Run a server for the length of the block; yields the URL it listens on.
 
     Raises:
-        ChildProcessError: it ended, or said nothing for `timeout` seconds.
+        ServerStartError: it ended, or said nothing for `timeout` seconds.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as sink:
@@ -70,10 +70,10 @@ async def _wait_until_ready(
                         return line.removeprefix(READY).strip()
                 if ended:
                     last = next((line for line in reversed(lines) if line.strip()), "no message")
-                    raise ChildProcessError(f"the {name} ended at start: {last} (log: {log})")
+                    raise ServerStartError(f"the {name} ended at start: {last} (log: {log})")
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
-        raise ChildProcessError(
+        raise ServerStartError(
             f"the {name} didn't answer within {timeout:.0f} s (log: {log})"
         ) from None
 

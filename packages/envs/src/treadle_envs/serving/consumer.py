@@ -1,7 +1,8 @@
 """The local batch consumer: stands in for a trainer on the trajectory API.
 
 It speaks the trainer's own endpoints (`POST /register`, `GET /batch`), so that what it writes to
-`groups.jsonl` is what a trainer would have received: nothing is taken from the environment's memory.
+`groups.jsonl` is what a trainer would have received: nothing is taken from the environment's
+memory.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Counts of one run, gathered from the environment's events; the live view and the summary read them."""
+"""Counts of one run, gathered from its events; the live view and the summary read them."""
 
 import time
 from collections import Counter, deque

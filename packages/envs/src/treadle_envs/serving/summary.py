@@ -9,7 +9,7 @@ from treadle_envs.serving.view import counts
 
 
 class ConservationError(RuntimeError):
-    """Sampled tokens are neither trained nor dropped with a reason: the exported data can't be trusted."""
+    """Some sampled tokens are neither trained nor dropped for a named reason."""
 
 
 def check_conservation(statistics: RunStatistics) -> None:

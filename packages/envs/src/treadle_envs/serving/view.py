@@ -108,7 +108,10 @@ def _readings(statistics: RunStatistics, gauges: Gauges) -> list[tuple[str, str]
         ("tool use", _ratio(statistics.tool_use_rate)),
         ("tokens", tokens),
         ("in flight", f"{len(statistics.in_flight)} rollouts"),
-        ("sandbox", f"{gauges.slots_used}/{gauges.slots_total} slots, {statistics.isolation or '?'}"),
+        (
+            "sandbox",
+            f"{gauges.slots_used}/{gauges.slots_total} slots, {statistics.isolation or '?'}",
+        ),
         ("queue", "none" if gauges.queue is None else f"{gauges.queue} groups"),
         ("lost groups", counts(statistics.groups_lost)),
         ("errors", counts(statistics.errors)),
