@@ -10,7 +10,7 @@ parent's business: math-verify's own, which use signals, are off.
 import json
 import os
 import sys
-from typing import IO
+from typing import IO, Any
 
 _MEMORY_LIMIT = 2 << 30
 """Bytes of address space: a tower of powers must not take the machine down."""
@@ -20,8 +20,8 @@ def compare(gold: str, answer: str) -> bool | None:
     """Whether math-verify finds the two equal; None when it can't read one of them."""
     from math_verify import parse, verify
 
-    wanted: list[object] = parse(f"\\boxed{{{gold}}}", parsing_timeout=0)
-    given: list[object] = parse(f"\\boxed{{{answer}}}", parsing_timeout=0)
+    wanted: list[Any] = parse(f"\\boxed{{{gold}}}", parsing_timeout=0)
+    given: list[Any] = parse(f"\\boxed{{{answer}}}", parsing_timeout=0)
     if not wanted or not given:
         return None
     return bool(verify(wanted, given, timeout_seconds=None))
