@@ -7,6 +7,7 @@
     ├── ScorerError          the scorer's worker processes can't be started      (RuntimeError)
     ├── GroupLostError       a group can't be completed; says why                (RuntimeError)
     ├── ModelChoiceError     the model server can't serve what was asked         (RuntimeError)
+    ├── ServerStartError     a server that the run starts didn't come up         (RuntimeError)
     ├── PayloadError         a group that must not be sent as it is              (ValueError)
     └── TrajectoryApiError   the trajectory API can't be reached or refuses      (ConnectionError)
 
@@ -46,6 +47,10 @@ class GroupLostError(EnvsError, RuntimeError):
 
 class ModelChoiceError(EnvsError, RuntimeError):
     """The model server can't serve what was asked."""
+
+
+class ServerStartError(EnvsError, RuntimeError):
+    """A server that the run starts didn't come up."""
 
 
 class PayloadError(EnvsError, ValueError):

@@ -13,8 +13,8 @@ from typing import Any
 
 from treadle_envs.errors import GroupLostError
 from treadle_envs.group import GroupRunner
-from treadle_envs.records import Item, ScoredRollout
 from treadle_envs.recording import rollout_record
+from treadle_envs.records import Item, ScoredRollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from treadle_agent_loop.model import ModelClient, SamplingParams
 from treadle_envs.errors import GroupLostError, RewardError
+from treadle_envs.failures import TRANSIENT, first_error
 from treadle_envs.observer import NullObserver, Observer
 from treadle_envs.records import FailedRollout, Item, LossReason, ScoredGroup, ScoredRollout
+from treadle_envs.sandboxes import SandboxBackend
 from treadle_envs.session import Attempt, RolloutSession
-from treadle_sandbox import Backend, SandboxError
 
 if TYPE_CHECKING:
     from treadle_envs.environment import Environment
 
 logger = logging.getLogger(__name__)
 
-_TRANSIENT = (ConnectionError, TimeoutError, SandboxError)
-"""Failures that another attempt may not meet; the model clients' errors inherit from the first two."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 
@@ -39,7 +38,7 @@ class GroupRunner:
         environment: "Environment[Any]",
         *,
         client: ModelClient,
-        backend: Backend,
+        backend: SandboxBackend,
         observer: Observer | None = None,
     ) -> None:
         self._environment = environment
@@ -77,8 +76,9 @@ class GroupRunner:
                     tasks.create_task(self._rollout(item, group_id, index, base))
                     for index in range(group_size)
                 ]
-        except* GroupLostError as losses:
-            raise _first(losses) from losses.exceptions[0].__cause__
+        except ExceptionGroup as failures:
+            loss = first_error(failures)
+            raise loss from loss.__cause__
         rollouts = tuple(task.result() for task in running)
         item_id = self._environment.item_id(item)
         group = ScoredGroup(group_id=group_id, item_id=item_id, rollouts=rollouts)
@@ -97,7 +97,7 @@ class GroupRunner:
             failure: Exception
             try:
                 outcome = await self._attempt(item, sampling)
-            except _TRANSIENT as error:
+            except TRANSIENT as error:
                 failure = error
             except Exception as error:
                 self._report(rollout_id, group_id, error)
@@ -151,14 +151,6 @@ def _lost(rollout_id: str, error: Exception, attempts: int) -> GroupLostError:
     return GroupLostError(
         reason, f"rollout {rollout_id} failed {times}, last with {type(error).__name__}: {error}"
     )
-
-
-def _first(losses: ExceptionGroup[GroupLostError]) -> GroupLostError:
-    leaf: BaseException = losses
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    assert isinstance(leaf, GroupLostError)
-    return leaf
 
 
 def _seeded(base: SamplingParams, rollout_id: str) -> SamplingParams:

@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from treadle_agent_loop.context import ToolContext
-from treadle_agent_loop.errors import AgentLoopError
 from treadle_agent_loop.loop import AgentLoop
 from treadle_agent_loop.model import ModelClient, SamplingParams
 from treadle_agent_loop.rollout import RolloutResult
 from treadle_agent_loop.tools import ToolRegistry
 from treadle_envs.errors import RewardError
+from treadle_envs.failures import TRANSIENT
 from treadle_envs.records import Item
-from treadle_sandbox import Backend, Lease, SandboxError
+from treadle_envs.sandboxes import SandboxBackend, SandboxLease
 
 if TYPE_CHECKING:
     from treadle_envs.environment import Environment
@@ -48,7 +48,7 @@ class RolloutSession:
         environment: "Environment[Any]",
         *,
         client: ModelClient,
-        backend: Backend,
+        backend: SandboxBackend,
         sampling: SamplingParams,
     ) -> None:
         self._environment = environment
@@ -56,7 +56,7 @@ class RolloutSession:
         self._backend = backend
         self._sampling = sampling
         self._stack = AsyncExitStack()
-        self._lease: Lease | None = None
+        self._lease: SandboxLease | None = None
 
     async def __aenter__(self) -> Self:
         timeout = self._environment.config.acquire_timeout_s
@@ -65,7 +65,10 @@ class RolloutSession:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
 
@@ -97,16 +100,22 @@ class RolloutSession:
             seconds=time.monotonic() - started,
         )
 
-    async def _score(self, item: Mapping[str, Any], result: RolloutResult, ctx: ToolContext) -> float:
+    async def _score(
+        self, item: Mapping[str, Any], result: RolloutResult, ctx: ToolContext
+    ) -> float:
         name = type(self._environment).__name__
         try:
             reward = await self._environment.compute_reward(item, result, ctx)
-        except (AgentLoopError, SandboxError, ConnectionError, TimeoutError):
+        except TRANSIENT:
             raise
         except Exception as error:
             raise RewardError(
                 f"{name}.compute_reward raised {type(error).__name__}: {error}"
             ) from error
-        if not isinstance(reward, (int, float)) or not math.isfinite(reward):
-            raise RewardError(f"{name}.compute_reward returned {reward!r}: return a finite number")
+        return _finite(reward, name)
+
+
+def _finite(reward: object, name: str) -> float:
+    if isinstance(reward, int | float) and math.isfinite(reward):
         return float(reward)
+    raise RewardError(f"{name}.compute_reward returned {reward!r}: return a finite number")

@@ -48,8 +48,8 @@ class AgentEnvConfig(EnvironmentConfig, BaseEnvConfig):
         for name in _UNUSED:
             if getattr(self, name) not in (None, False):
                 raise ValueError(
-                    f"{name} is not used here: set the model's reasoning up on its server, or write "
-                    "it into system_prompt"
+                    f"{name} is not used here: set reasoning up on the model's server, or ask "
+                    "for it in system_prompt"
                 )
         return self
 

@@ -18,13 +18,15 @@ _MEMORY_LIMIT = 2 << 30
 
 def compare(gold: str, answer: str) -> bool | None:
     """Whether math-verify finds the two equal; None when it can't read one of them."""
-    from math_verify import parse, verify
+    import math_verify
 
-    wanted: list[Any] = parse(f"\\boxed{{{gold}}}", parsing_timeout=0)
-    given: list[Any] = parse(f"\\boxed{{{answer}}}", parsing_timeout=0)
+    library: Any = math_verify
+
+    wanted = library.parse(f"\\boxed{{{gold}}}", parsing_timeout=0)
+    given = library.parse(f"\\boxed{{{answer}}}", parsing_timeout=0)
     if not wanted or not given:
         return None
-    return bool(verify(wanted, given, timeout_seconds=None))
+    return bool(library.verify(wanted, given, timeout_seconds=None))
 
 
 def _limit_memory() -> None:
