@@ -1,5 +1,62 @@
-"""Tool-call parsers for language models: streaming, total, standard library only."""
+"""Tool-call parsers for language models: streaming, total, standard library only.
 
-from treadle_parsers.records import CallStatus, ParsedMessage, Span, ToolCall, ToolSchema
+`get_parser(name)` returns the parser of a format: `parse` for a whole text, `stream` for text
+that arrives in pieces, `render` for the way back. Text goes in, records come out: no I/O, no
+clock, no tokenizer, and no text raises.
+"""
 
-__all__ = ["CallStatus", "ParsedMessage", "Span", "ToolCall", "ToolSchema"]
+from treadle_parsers.errors import (
+    DuplicateParserError,
+    ParserError,
+    RenderError,
+    StreamClosedError,
+    UnknownParserError,
+)
+from treadle_parsers.events import (
+    ArgumentsDelta,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    Event,
+    ReasoningDelta,
+)
+from treadle_parsers.format import Format, Thinking
+from treadle_parsers.parser import Parser, ParserStream
+from treadle_parsers.records import (
+    CallStatus,
+    ParsedMessage,
+    Segment,
+    SegmentKind,
+    Span,
+    ToolCall,
+    ToolSchema,
+)
+from treadle_parsers.registry import get_parser, list_parsers, register_parser
+
+__all__ = [
+    "ArgumentsDelta",
+    "CallEnd",
+    "CallStart",
+    "CallStatus",
+    "ContentDelta",
+    "DuplicateParserError",
+    "Event",
+    "Format",
+    "ParsedMessage",
+    "Parser",
+    "ParserError",
+    "ParserStream",
+    "ReasoningDelta",
+    "RenderError",
+    "Segment",
+    "SegmentKind",
+    "Span",
+    "StreamClosedError",
+    "Thinking",
+    "ToolCall",
+    "ToolSchema",
+    "UnknownParserError",
+    "get_parser",
+    "list_parsers",
+    "register_parser",
+]

@@ -1,7 +1,8 @@
 """What a parser returns: the whole message as a record.
 
-Every attempted call is a record with a status and the span of its source text. A malformed or unfinished
-call is data: it never raises, never removes its neighbours, and its text is kept in `raw`.
+Every attempted call is a record with a status and the span of its source text. A malformed or
+unfinished call is data: it never raises, never removes its neighbours, and its text is kept in
+`raw`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 ToolSchema = Mapping[str, Any]
-"""One entry of an OpenAI `tools=` list: `{"type": "function", "function": {"name", "parameters", ...}}`."""
+"""One entry of an OpenAI `tools=` list: `{"type": "function", "function": {"name", ...}}`."""
 
 
 class CallStatus(StrEnum):
@@ -19,7 +20,8 @@ class CallStatus(StrEnum):
     OK = "ok"
     """Complete, `arguments` is valid JSON (an object), and nothing known contradicts it."""
     INVALID_JSON = "invalid_json"
-    """Complete by its markers, but the body can't be read; `arguments` holds the text as written."""
+    """Complete by its markers, but the body can't be read; `arguments` holds the text as written.
+    """
     TRUNCATED = "truncated"
     """The text ended inside the call (token limit, stop)."""
     MISSING_NAME = "missing_name"
@@ -57,6 +59,27 @@ class ToolCall:
     """The text of `span`."""
 
 
+class SegmentKind(StrEnum):
+    """What a stretch of the parsed text is."""
+
+    CONTENT = "content"
+    """Text for the user."""
+    REASONING = "reasoning"
+    """Text of the thinking block."""
+    CALL = "call"
+    """One attempted tool call with its own markers."""
+    FRAMING = "framing"
+    """Markers and white space of the format around the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One stretch of the parsed text; the segments of a message follow each other without a gap."""
+
+    kind: SegmentKind
+    span: Span
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedMessage:
     """One assistant message."""
@@ -68,3 +91,5 @@ class ParsedMessage:
     tool_calls: tuple[ToolCall, ...]
     text: str
     """The whole input. Content, reasoning, call spans and framing add up to it."""
+    segments: tuple[Segment, ...] = ()
+    """What each part of `text` is, in order and without a gap."""

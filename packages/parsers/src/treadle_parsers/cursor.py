@@ -1,0 +1,159 @@
+"""The text that has arrived and isn't consumed yet, and the waits that every reader is built
+from.
+
+Readers are generators: `yield` means "need more text", and the stream resumes them on the next
+delta. A reader consumes what it understands at once, so the buffer holds only a bounded
+look-ahead and the total work stays linear in any chunking. Positions are absolute: `base` is
+where `buffer[0]` stands in the text.
+"""
+
+import re
+from collections.abc import Generator
+from typing import TypeAlias, TypeVar
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[None, None, T]
+"""A reader: yields when it needs more text, returns its result."""
+
+LOOK_AHEAD = 256
+"""Most characters of white space that a look-ahead crosses."""
+
+END = ""
+"""The end of the text, as a part of a look-ahead."""
+
+_NOT_SPACE = re.compile(r"\S")
+
+
+class Cursor:
+    """A growing text with a read position."""
+
+    __slots__ = ("at", "base", "buffer", "ended")
+
+    def __init__(self, base: int = 0) -> None:
+        self.buffer = ""
+        self.at = 0
+        self.base = base
+        self.ended = False
+
+    @property
+    def position(self) -> int:
+        """Where the read position stands in the whole text."""
+        return self.base + self.at
+
+    def feed(self, delta: str) -> None:
+        """Append `delta` and drop what was consumed."""
+        if self.at:
+            self.base += self.at
+            self.buffer = self.buffer[self.at :] + delta
+            self.at = 0
+        else:
+            self.buffer += delta
+
+    def peek(self, size: int) -> Steps[str]:
+        """Wait for `size` characters; return them without consuming, fewer only at the end."""
+        while len(self.buffer) - self.at < size and not self.ended:
+            yield
+        return self.buffer[self.at : self.at + size]
+
+    def skip_space(self) -> Steps[str]:
+        """Consume white space; return the character that follows, empty at the end of the text."""
+        while True:
+            found = _NOT_SPACE.search(self.buffer, self.at)
+            if found:
+                self.at = found.start()
+                return self.buffer[self.at]
+            self.at = len(self.buffer)
+            if self.ended:
+                return ""
+            yield
+
+    def looking_at(self, *parts: str) -> Steps[bool]:
+        """Say whether `parts` follow, white space before each allowed; consume nothing.
+
+        The part `END` stands for the end of the text. Waits only while that is open.
+        """
+        while True:
+            answer = self._match(parts)
+            if answer is not None:
+                return answer
+            yield
+
+    def _match(self, parts: tuple[str, ...]) -> bool | None:
+        at = self.at
+        for part in parts:
+            found = _NOT_SPACE.search(self.buffer, at)
+            end = found.start() if found else len(self.buffer)
+            if end - at > LOOK_AHEAD:
+                return False
+            at = end
+            if part == END:
+                if found:
+                    return False
+                return True if self.ended else None
+            if self.buffer.startswith(part, at):
+                at += len(part)
+            elif self.ended or not part.startswith(self.buffer[at : at + len(part)]):
+                return False
+            else:
+                return None
+        return True
+
+    def starts_with(self, literal: str) -> Steps[bool]:
+        """Consume `literal` when the text goes on with it; wait only while that is open."""
+        while True:
+            if self.buffer.startswith(literal, self.at):
+                self.at += len(literal)
+                return True
+            arrived = self.buffer[self.at : self.at + len(literal)]
+            if self.ended or not literal.startswith(arrived):
+                return False
+            yield
+
+    def skip_to(self, markers: "Markers") -> Steps[str]:
+        """Consume text up to the next of `markers`, not the marker; return it, empty at the end."""
+        while True:
+            found = markers.search(self)
+            if found:
+                self.at = found.start()
+                return found.group()
+            self.at = len(self.buffer) if self.ended else markers.held_from(self)
+            if self.ended:
+                return ""
+            yield
+
+
+class Markers:
+    """A set of literals to look for, with the rule for a literal that has only partly arrived."""
+
+    __slots__ = ("_first", "_longest", "_pattern", "_prefixes", "literals")
+
+    def __init__(self, literals: tuple[str, ...]) -> None:
+        self.literals = tuple(sorted(set(literals), key=len, reverse=True))
+        self._longest = max(map(len, self.literals), default=0)
+        never = r"(?!)"
+        self._pattern = re.compile("|".join(map(re.escape, self.literals)) or never)
+        firsts = "".join(sorted({literal[0] for literal in self.literals}))
+        self._first = re.compile(f"[{re.escape(firsts)}]" if firsts else never)
+        self._prefixes = frozenset(
+            literal[:size] for literal in self.literals for size in range(1, len(literal))
+        )
+
+    def search(self, cursor: Cursor) -> re.Match[str] | None:
+        """Find the next whole marker; None too when a longer one may still grow from it."""
+        found = self._pattern.search(cursor.buffer, cursor.at)
+        if found is None or cursor.ended or found.end() < len(cursor.buffer):
+            return found
+        return None if found.group() in self._prefixes else found
+
+    def held_from(self, cursor: Cursor) -> int:
+        """Return where in the buffer a marker may have begun; its length when none has."""
+        buffer, size = cursor.buffer, len(cursor.buffer)
+        start = max(cursor.at, size - self._longest)
+        while True:
+            found = self._first.search(buffer, start)
+            if found is None:
+                return size
+            start = found.start()
+            if buffer[start:] in self._prefixes:
+                return start
+            start += 1

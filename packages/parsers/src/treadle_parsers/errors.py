@@ -1,0 +1,30 @@
+"""Errors of the package: misuse by the caller, never a property of the parsed text.
+
+    ParserError
+    |- UnknownParserError (LookupError)      no format has that name
+    |- DuplicateParserError (ValueError)     the name is taken by another format
+    |- StreamClosedError (RuntimeError)      text was fed after close
+    `- RenderError (ValueError)              a call that the format can't write
+
+No text that a model writes raises any of these: a bad call is a record with a status.
+"""
+
+
+class ParserError(Exception):
+    """Root of the errors of this package."""
+
+
+class UnknownParserError(ParserError, LookupError):
+    """No registered format has that name."""
+
+
+class DuplicateParserError(ParserError, ValueError):
+    """A name was registered for a second format."""
+
+
+class StreamClosedError(ParserError, RuntimeError):
+    """Text was fed to a stream that is closed."""
+
+
+class RenderError(ParserError, ValueError):
+    """A call can't be written in the format."""

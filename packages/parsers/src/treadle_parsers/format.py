@@ -1,0 +1,84 @@
+"""What a format is: one declarative description that drives parser, renderer and grammar export.
+
+A `Format` names its markers and the bodies that its calls are written in; it holds no state. A
+body reads calls from a `Reading` (see `reading`) and writes them back. New families are new
+values of these classes, and only a new way of writing arguments needs a new body.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from treadle_parsers.cursor import Steps
+from treadle_parsers.draft import CallId, numbered_id
+from treadle_parsers.reading import Reading
+from treadle_parsers.records import ToolCall
+
+
+class Body(Protocol):
+    """How calls are written between markers."""
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """Literals that may begin a call, or a list of calls."""
+        ...
+
+    @property
+    def strays(self) -> tuple[str, ...]:
+        """Literals that are framing when they stand outside a call."""
+        ...
+
+    def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
+        """Read the call whose `opener` was just consumed; `start` is where the opener stands.
+
+        Returns False, with nothing more consumed, when the text isn't a call after all.
+        """
+        ...
+
+    def render(self, calls: Sequence[ToolCall]) -> str:
+        """Write `calls` as the model would. Raises: RenderError when one can't be written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """The markers of a thinking block."""
+
+    open: str = "<think>"
+    close: str = "</think>"
+    lead: str = "\n"
+    """White space that the model writes after `open`."""
+    tail: str = "\n"
+    """White space that the model writes before `close`."""
+    gap: str = "\n\n"
+    """White space that the model writes between `close` and what follows."""
+
+
+TURN = (
+    r"<\|im_start\|>assistant\n|<\|assistant\|>\n?|<start_of_turn>model\n|<\|turn>model\n"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
+    r"|<\|start_of_role\|>assistant<\|end_of_role\|>|<｜Assistant｜>"
+)
+"""Headers of an assistant turn: what a prefix holds after the last one belongs to the message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One family of tool-call formats."""
+
+    name: str
+    summary: str
+    """One line: how a call looks."""
+    models: str
+    """Which models write it."""
+    bodies: tuple[Body, ...]
+    """Ways of writing calls; `render` uses the first."""
+    aliases: tuple[str, ...] = ()
+    thinking: tuple[Thinking, ...] = (Thinking(),)
+    """Thinking blocks; `render` uses the first."""
+    framing: tuple[str, ...] = ()
+    """Other literals that belong to the format and not to the text."""
+    turn: str = TURN
+    """Regular expression of the header of an assistant turn, for `prefix=`."""
+    call_id: CallId = numbered_id
+    """Makes ids where the format has none."""

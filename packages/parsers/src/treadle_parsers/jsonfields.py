@@ -1,0 +1,218 @@
+"""A call written as one JSON object, read field by field while it arrives.
+
+The argument text is passed on exactly as the model writes it, as soon as the name is known.
+Strings are scanned as JSON strings, so markers inside them are text; only a closing marker that
+is followed by the beginning of another call, or by the end of the text, ends a string that the
+model forgot to close.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from treadle_parsers import jsontext
+from treadle_parsers.cursor import END, Steps
+from treadle_parsers.draft import CallDraft
+from treadle_parsers.jsontext import Scan, ValueScan
+from treadle_parsers.reading import Reading
+
+
+class Outcome(Enum):
+    """How reading a part of a call ended."""
+
+    DONE = "done"
+    """Complete; the cursor stands after it."""
+    BAD = "bad"
+    """The text at the cursor can't stand there."""
+    ENDED = "ended"
+    """The text ended first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonKeys:
+    """The keys of a call object; the first of each kind is the one that is rendered."""
+
+    name: tuple[str, ...] = ("name",)
+    arguments: tuple[str, ...] = ("arguments", "parameters")
+    id: tuple[str, ...] = ("id",)
+    wrapper: tuple[str, ...] = ("function",)
+    """Keys whose object value holds the fields, as in the OpenAI form."""
+
+
+JSON_KEYS = JsonKeys()
+"""The usual keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakouts:
+    """Marker sequences that end even an open JSON string, each given part by part."""
+
+    sequences: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def pauses(self) -> tuple[str, ...]:
+        """The literals that a sequence may begin with."""
+        return tuple(sorted({parts[0] for parts in self.sequences}))
+
+
+def read_fields(
+    reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
+) -> Steps[Outcome]:
+    """Read the object at the cursor, which stands at its `{`, into `call`."""
+    cursor = reading.cursor
+    cursor.at += 1
+    fields = _Fields(reading, call, keys, breakouts)
+    depth = 1
+    after_field = False
+    while depth:
+        char = yield from cursor.skip_space()
+        if char == "}":
+            cursor.at += 1
+            depth -= 1
+            after_field = True
+            continue
+        if after_field and char == ",":
+            cursor.at += 1
+            char = yield from cursor.skip_space()
+        elif after_field:
+            return _stopped(char)
+        if char != '"':
+            return _stopped(char)
+        outcome = yield from fields.field()
+        if outcome is not Outcome.DONE:
+            return outcome
+        after_field = not fields.opened
+        if fields.opened:
+            fields.opened = False
+            depth += 1
+    fields.complete()
+    return Outcome.DONE
+
+
+def _stopped(char: str) -> Outcome:
+    return Outcome.BAD if char else Outcome.ENDED
+
+
+class _Fields:
+    """The fields of one call object."""
+
+    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_reading", "opened")
+
+    def __init__(
+        self, reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
+    ) -> None:
+        self._reading = reading
+        self._call = call
+        self._keys = keys
+        self._breakouts = breakouts
+        self._has_arguments = False
+        self.opened = False
+        """The field just read opened a wrapper object: its fields follow."""
+
+    def complete(self) -> None:
+        """The object is complete: a call without arguments has none to give."""
+        if not self._has_arguments:
+            self._call.add("{}")
+
+    def field(self) -> Steps[Outcome]:
+        """Read one key, its colon and its value."""
+        cursor = self._reading.cursor
+        key: list[str] = []
+        outcome = yield from read_value(self._reading, key.append, self._breakouts)
+        if outcome is not Outcome.DONE:
+            return outcome
+        char = yield from cursor.skip_space()
+        if char != ":":
+            return _stopped(char)
+        cursor.at += 1
+        char = yield from cursor.skip_space()
+        if char == "":
+            return Outcome.ENDED
+        name = _string("".join(key))
+        if char == "{" and name in self._keys.wrapper:
+            cursor.at += 1
+            self.opened = True
+            return Outcome.DONE
+        if name in self._keys.arguments and not self._has_arguments:
+            return (yield from self._arguments(char))
+        value: list[str] = []
+        outcome = yield from read_value(self._reading, value.append, self._breakouts)
+        if outcome is Outcome.DONE and char == '"':
+            self._take(name, _string("".join(value)))
+        return outcome
+
+    def _take(self, key: str, value: str) -> None:
+        if key in self._keys.name or (key in self._keys.wrapper and not self._call.name):
+            if value:
+                self._call.begin(value)
+        elif key in self._keys.id:
+            self._call.id = self._call.id or value
+
+    def _arguments(self, char: str) -> Steps[Outcome]:
+        self._has_arguments = True
+        if char not in '"n':
+            return (yield from read_value(self._reading, self._call.add, self._breakouts))
+        value: list[str] = []
+        outcome = yield from read_value(self._reading, value.append, self._breakouts)
+        self._call.add(_unwrapped("".join(value)) if outcome is Outcome.DONE else "".join(value))
+        return outcome
+
+
+def read_value(
+    reading: Reading, emit: Callable[[str], object], breakouts: Breakouts
+) -> Steps[Outcome]:
+    """Read the JSON value at the cursor, passing its text to `emit` piece by piece."""
+    cursor = reading.cursor
+    scan = ValueScan(breakouts.pauses)
+    while True:
+        stop = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
+        if stop > cursor.at:
+            emit(cursor.buffer[cursor.at : stop])
+            cursor.at = stop
+        state = scan.state
+        if state is Scan.MORE:
+            if cursor.ended:
+                if cursor.at < len(cursor.buffer):
+                    emit(cursor.buffer[cursor.at :])
+                    cursor.at = len(cursor.buffer)
+                return Outcome.ENDED
+            yield
+        elif state is Scan.DONE:
+            return Outcome.DONE
+        elif state is Scan.BAD or (yield from _breaks_out(reading, breakouts)):
+            return Outcome.BAD
+        else:
+            scan.resume()
+
+
+def _breaks_out(reading: Reading, breakouts: Breakouts) -> Steps[bool]:
+    for parts in breakouts.sequences:
+        found = yield from reading.cursor.looking_at(*parts)
+        if found:
+            return not (parts[-1] == END and reading.length)
+    return False
+
+
+def _string(text: str) -> str:
+    """Return the string that JSON `text` writes; the bare text when it can't be read."""
+    try:
+        value = jsontext.load(text)
+    except ValueError:
+        return text.strip('"')
+    return value if isinstance(value, str) else ""
+
+
+def _unwrapped(text: str) -> str:
+    """Return arguments that were written as `null` or as a string of JSON in their plain form."""
+    if text == "null":
+        return "{}"
+    if not text.startswith('"'):
+        return text
+    inner = _string(text)
+    if not inner.strip():
+        return "{}"
+    try:
+        value = jsontext.load(inner)
+    except ValueError:
+        return text
+    return inner if isinstance(value, dict | jsontext.TooDeep) else text

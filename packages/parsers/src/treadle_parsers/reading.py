@@ -1,0 +1,224 @@
+"""One message being read: routes text to content, reasoning and calls.
+
+The text outside calls is searched for the markers of the current mode. A marker that begins a
+call is offered to its body; when the body declines, the marker was prose. White space alone
+between two markers is framing, and so is white space around the text of a thinking block; all
+other text is kept as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from treadle_parsers.cursor import Cursor, Markers, Steps
+from treadle_parsers.draft import CallDraft, Draft
+from treadle_parsers.records import CallStatus, SegmentKind
+from treadle_parsers.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from treadle_parsers.format import Body, Format, Thinking
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """Go to reasoning."""
+
+    thinking: "Thinking"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Go back to content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Framing: nothing happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call may begin."""
+
+    body: "Body"
+
+
+Rule: TypeAlias = Think | Answer | Drop | Call
+
+
+class Table:
+    """The markers of one mode and what each means."""
+
+    __slots__ = ("markers", "rules")
+
+    def __init__(self, rules: Mapping[str, Rule]) -> None:
+        self.rules = dict(rules)
+        self.markers = Markers(tuple(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A format compiled: the markers of its two modes. Built once for each format."""
+
+    content: Table
+    reasoning: Table
+
+    @classmethod
+    def of(cls, form: "Format") -> "Plan":
+        """Compile `form`."""
+        calls: dict[str, Rule] = {
+            opener: Call(body) for body in form.bodies for opener in body.openers
+        }
+        drops: dict[str, Rule] = dict.fromkeys(form.framing, Drop())
+        strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
+        closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
+        opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
+        return cls(
+            content=Table({**strays, **drops, **closes, **opens, **calls}),
+            reasoning=Table({**drops, **closes, **calls}),
+        )
+
+
+class Reading:
+    """The state of one message: what has arrived, what was understood, what mode the text is in."""
+
+    __slots__ = (
+        "_blank",
+        "_kind",
+        "_marked",
+        "_pending",
+        "_trim",
+        "cursor",
+        "draft",
+        "length",
+        "plan",
+        "tools",
+    )
+
+    def __init__(self, plan: Plan, cursor: Cursor, draft: Draft, tools: Toolbox) -> None:
+        self.plan = plan
+        self.cursor = cursor
+        self.draft = draft
+        self.tools = tools
+        self.length = False
+        """The text was cut off by the token limit; known once it has ended."""
+        self._kind = SegmentKind.CONTENT
+        self._blank = True
+        self._marked = False
+        self._trim = False
+        self._pending: list[str] = []
+
+    def message(self) -> Steps[None]:
+        """Read the whole message."""
+        while True:
+            marker = yield from self._text()
+            if not marker:
+                self._end_of_text()
+                return
+            yield from self._follow(marker)
+
+    def close_call(
+        self, call: CallDraft, status: CallStatus | None = None, *, complete: bool = False
+    ) -> None:
+        """Finish `call` at the read position.
+
+        Without a status it is judged by its name and arguments. A call that the token limit may
+        have cut off is truncated, unless `complete` says that its closing marker was read.
+        """
+        cursor = self.cursor
+        if self.length and not complete and cursor.at >= len(cursor.buffer):
+            status = CallStatus.TRUNCATED
+        if status is None:
+            status = self.tools.judge(call.name, call.arguments)
+        call.finish(status, cursor.position)
+
+    def _text(self) -> Steps[str]:
+        """Pass text on up to the next marker; consume and return it, empty at the end."""
+        cursor = self.cursor
+        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+        markers = table.markers
+        while True:
+            found = markers.search(cursor)
+            if found:
+                self._emit(found.start())
+                cursor.at = found.end()
+                return found.group()
+            self._emit(len(cursor.buffer) if cursor.ended else markers.held_from(cursor))
+            if cursor.ended:
+                return ""
+            yield
+
+    def _follow(self, marker: str) -> Steps[None]:
+        cursor = self.cursor
+        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+        rule = table.rules[marker]
+        if isinstance(rule, Call):
+            start = cursor.position - len(marker)
+            if not (yield from rule.body.read(self, marker, start)):
+                self._say(marker, start)
+                return
+            self._enter(SegmentKind.CONTENT, trim=False)
+        elif isinstance(rule, Think):
+            self._enter(SegmentKind.REASONING, trim=True)
+        elif isinstance(rule, Answer):
+            self._enter(SegmentKind.CONTENT, trim=True)
+        else:
+            self._enter(self._kind, trim=self._trim and self._blank)
+
+    def _enter(self, kind: SegmentKind, *, trim: bool) -> None:
+        """Begin a new stretch of text; white space that was held back was framing."""
+        self._pending = []
+        self._marked = True
+        self._kind = kind
+        self._blank = True
+        self._trim = trim
+
+    def _end_of_text(self) -> None:
+        """Keep white space that is all there is of the message."""
+        if self._pending and self._kind is SegmentKind.CONTENT and not self._marked:
+            self._deliver("".join(self._pending), self.cursor.position)
+
+    def _emit(self, stop: int) -> None:
+        """Consume the text up to `stop` in the buffer."""
+        cursor = self.cursor
+        if stop <= cursor.at:
+            return
+        text = cursor.buffer[cursor.at : stop]
+        start = cursor.position
+        cursor.at = stop
+        self._say(text, start)
+
+    def _say(self, text: str, start: int) -> None:
+        """Pass `text` on; white space waits while it may turn out to be framing."""
+        end = start + len(text)
+        reasoning = self._kind is SegmentKind.REASONING
+        if self._blank:
+            solid = text.lstrip()
+            if not solid:
+                self._pending.append(text)
+                return
+            self._blank = False
+            if self._trim:
+                text = solid
+                self._pending = []
+        if reasoning:
+            solid = text.rstrip()
+            if len(solid) < len(text):
+                if not solid:
+                    self._pending.append(text)
+                    return
+                tail = text[len(solid) :]
+                self._deliver("".join([*self._pending, solid]), end - len(tail))
+                self._pending = [tail]
+                return
+        if self._pending:
+            text = "".join([*self._pending, text])
+            self._pending = []
+        self._deliver(text, end)
+
+    def _deliver(self, text: str, end: int) -> None:
+        if self._kind is SegmentKind.REASONING:
+            self.draft.reasoning(text)
+        else:
+            self.draft.content(text)
+        self.draft.mark(self._kind, end - len(text), end)

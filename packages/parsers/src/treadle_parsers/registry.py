@@ -1,0 +1,89 @@
+"""Parsers by name: the names that serving engines use for `--tool-call-parser`, and aliases.
+
+The registry of the package's own formats is built on first use. `register_parser` adds a format
+of one's own.
+"""
+
+import difflib
+from functools import cache
+from threading import Lock
+
+from treadle_parsers.errors import DuplicateParserError, UnknownParserError
+from treadle_parsers.format import Format
+from treadle_parsers.formats import hermes
+from treadle_parsers.parser import Parser
+
+
+class _Registry:
+    """Names to formats, formats to parsers."""
+
+    def __init__(self) -> None:
+        self._formats: dict[str, Format] = {}
+        self._parsers: dict[str, Parser] = {}
+        self._lock = Lock()
+
+    def add(self, form: Format, *, replace: bool = False) -> None:
+        names = (form.name, *form.aliases)
+        with self._lock:
+            taken = [name for name in names if self._formats.get(name, form) is not form]
+            if taken and not replace:
+                raise DuplicateParserError(
+                    f"the parser name {taken[0]!r} belongs to the format "
+                    f"{self._formats[taken[0]].name!r}; choose another name or pass replace=True"
+                )
+            for name in names:
+                self._formats[name] = form
+            self._parsers.pop(form.name, None)
+
+    def get(self, name: str) -> Parser:
+        form = self._formats.get(name)
+        if form is None:
+            raise UnknownParserError(_unknown(name, list(self._formats)))
+        parser = self._parsers.get(form.name)
+        if parser is None or parser.format is not form:
+            parser = self._parsers[form.name] = Parser(form)
+        return parser
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._formats))
+
+
+@cache
+def _registry() -> _Registry:
+    registry = _Registry()
+    for module in (hermes,):
+        for form in module.FORMATS:
+            registry.add(form)
+    return registry
+
+
+def get_parser(name: str) -> Parser:
+    """Return the parser registered as `name` or with that alias.
+
+    Raises: UnknownParserError, whose message holds the nearest names.
+    """
+    return _registry().get(name)
+
+
+def register_parser(form: Format, *, replace: bool = False) -> Parser:
+    """Register `form` under its name and aliases; return its parser.
+
+    Raises: DuplicateParserError when a name belongs to another format and `replace` isn't set.
+    """
+    _registry().add(form, replace=replace)
+    return _registry().get(form.name)
+
+
+def list_parsers() -> tuple[str, ...]:
+    """Return all names and aliases, sorted."""
+    return _registry().names()
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"known names: {', '.join(sorted(known))}"
+    )
+    return f"no parser is named {name!r}; {hint}"

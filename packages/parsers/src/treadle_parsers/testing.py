@@ -1,0 +1,127 @@
+"""What every format promises, as checks to run on any text: for this package's tests and for
+yours.
+
+`check_text` parses a text whole and in every way of cutting that it is given, and fails unless
+all records are equal, the events add up to the record, and every character of the text is
+accounted for.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from treadle_parsers.events import (
+    ArgumentsDelta,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    Event,
+    ReasoningDelta,
+)
+from treadle_parsers.parser import Parser
+from treadle_parsers.records import CallStatus, ParsedMessage, SegmentKind, ToolSchema
+
+
+@dataclass(slots=True)
+class ToldCall:
+    """A call as the events tell it."""
+
+    id: str
+    name: str
+    arguments: str = ""
+    status: CallStatus | None = None
+
+
+@dataclass(slots=True)
+class Told:
+    """A message as the events tell it."""
+
+    content: str = ""
+    reasoning: str = ""
+    calls: dict[int, ToldCall] = field(default_factory=dict[int, ToldCall])
+
+
+def pieces(text: str, size: int) -> list[str]:
+    """Cut `text` into pieces of `size` characters."""
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def cut_at(text: str, cuts: Iterable[int]) -> list[str]:
+    """Cut `text` at the given places, each taken modulo its length."""
+    places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    return [text[start:end] for start, end in pairwise(places)]
+
+
+def told(events: Iterable[Event]) -> Told:
+    """Add up what `events` tell; AssertionError when they contradict each other."""
+    sum_ = Told()
+    for event in events:
+        match event:
+            case ContentDelta(text):
+                sum_.content += text
+            case ReasoningDelta(text):
+                sum_.reasoning += text
+            case CallStart(index, call_id, name):
+                assert index not in sum_.calls, f"call {index} started twice"
+                sum_.calls[index] = ToldCall(call_id, name)
+            case ArgumentsDelta(index, text):
+                assert sum_.calls[index].status is None, f"arguments after the end of call {index}"
+                sum_.calls[index].arguments += text
+            case CallEnd(index, status):
+                assert sum_.calls[index].status is None, f"call {index} ended twice"
+                sum_.calls[index].status = status
+    return sum_
+
+
+def check_events(events: Sequence[Event], message: ParsedMessage) -> None:
+    """Check that the events of a whole stream, joined, are exactly the record."""
+    said = told(events)
+    assert said.content == message.content
+    assert said.reasoning == message.reasoning
+    assert list(said.calls) == [call.index for call in message.tool_calls]
+    for call in message.tool_calls:
+        expected = ToldCall(call.id, call.name, call.arguments, call.status)
+        assert said.calls[call.index] == expected
+
+
+def check_conserved(message: ParsedMessage) -> None:
+    """Check that the segments tile the text and hold content, reasoning and calls."""
+    at = 0
+    for segment in message.segments:
+        assert segment.span.start == at < segment.span.end
+        at = segment.span.end
+    assert at == len(message.text)
+
+    def of(kind: SegmentKind) -> list[str]:
+        spans = [s.span for s in message.segments if s.kind is kind]
+        return [message.text[span.start : span.end] for span in spans]
+
+    assert "".join(of(SegmentKind.CONTENT)) == message.content
+    assert "".join(of(SegmentKind.REASONING)) == message.reasoning
+    calls = [(call.raw, call.span.start) for call in message.tool_calls]
+    assert [raw for raw, _ in calls] == of(SegmentKind.CALL)
+    for raw, start in calls:
+        assert message.text[start : start + len(raw)] == raw
+
+
+def check_text(
+    parser: Parser,
+    text: str,
+    cuts: Sequence[Sequence[str]] = (),
+    *,
+    tools: Sequence[ToolSchema] | None = None,
+    prefix: str = "",
+    finish_reason: str | None = None,
+) -> ParsedMessage:
+    """Parse `text` whole and in every cut of `cuts`, check every promise, return the record."""
+    whole = parser.parse(text, tools, prefix=prefix, finish_reason=finish_reason)
+    if not prefix:
+        check_conserved(whole)
+    for cut in [[text], *cuts]:
+        assert "".join(cut) == text
+        stream = parser.stream(tools, prefix=prefix)
+        events = [event for piece in cut for event in stream.feed(piece)]
+        message = stream.close(finish_reason)
+        assert message == whole
+        check_events([*events, *stream.final_events], message)
+    return whole

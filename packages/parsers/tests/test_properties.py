@@ -1,0 +1,167 @@
+"""What holds for every format and every text: any cut gives the same record, nothing raises,
+nothing is lost.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from treadle_parsers import CallStatus, Parser, Span, ToolCall, get_parser, list_parsers
+from treadle_parsers.testing import check_text, cut_at, pieces
+
+PARSERS = sorted({get_parser(name).name for name in list_parsers()})
+every_format = pytest.mark.parametrize("name", PARSERS)
+
+SCRAPS = [
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    "\\",
+    ":",
+    ",",
+    "\n",
+    " ",
+    "name",
+    "arguments",
+    "x",
+    "1",
+    "\r\n",
+    "é",
+    "\ud800",
+]
+OBJECTS = ['{"name": "f", "arguments": {"x": 1}}', '"name": "f"', '{"x": "a\\"b"}', "null"]
+CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=8)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+NAMES = st.from_regex(r"[a-z_][a-zA-Z0-9_-]{0,10}", fullmatch=True)
+ARGUMENTS = st.dictionaries(NAMES, JSON, max_size=3)
+
+
+def markers(parser: Parser) -> list[str]:
+    form = parser.format
+    blocks = [literal for block in form.thinking for literal in (block.open, block.close)]
+    bodies = [literal for body in form.bodies for literal in (*body.openers, *body.strays)]
+    return [literal for literal in (*blocks, *bodies, *form.framing) if literal]
+
+
+def call(name: str, arguments: Any) -> ToolCall:
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    span = Span(start=0, end=0)
+    return ToolCall(
+        name=name, arguments=text, id="", index=0, status=CallStatus.OK, span=span, raw=""
+    )
+
+
+@every_format
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_text_in_any_cut_gives_one_record(name, data):
+    parser = get_parser(name)
+    scrap = st.sampled_from([*markers(parser), *OBJECTS, *SCRAPS]) | st.text(max_size=4)
+    text = "".join(data.draw(st.lists(scrap, max_size=14)))
+    cuts = [pieces(text, 1), cut_at(text, data.draw(CUTS))]
+    reason = data.draw(st.sampled_from([None, "stop", "length"]))
+    prefix = data.draw(st.sampled_from(["", *[block.open for block in parser.format.thinking]]))
+    check_text(parser, text, cuts, prefix=prefix, finish_reason=reason)
+
+
+@every_format
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_output_gives_one_record_in_any_cut(name, data):
+    parser = get_parser(name)
+    source = data.draw(st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3))
+    text = parser.render(source, content="Hi there.", reasoning="hm")
+    for place in data.draw(CUTS):
+        at = place % (len(text) + 1)
+        text = (
+            text[:at]
+            + data.draw(st.sampled_from(["", *SCRAPS, *markers(parser)]))
+            + text[at + place % 3 :]
+        )
+    check_text(parser, text, [pieces(text, 1), cut_at(text, data.draw(CUTS))])
+
+
+@every_format
+@settings(max_examples=100, deadline=None)
+@given(source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3))
+def test_what_is_rendered_is_read_back(name, source):
+    parser = get_parser(name)
+    text = parser.render(source, content="Hi there.", reasoning="hm")
+    message = check_text(parser, text, [pieces(text, 3)])
+    assert [(c.name, json.loads(c.arguments), c.status) for c in message.tool_calls] == [
+        (c.name, json.loads(c.arguments), CallStatus.OK) for c in source
+    ]
+    assert message.reasoning == ("hm" if parser.format.thinking else "")
+    assert message.content.strip() == "Hi there."
+
+
+def operations(work: Callable[[], object]) -> int:
+    """Count the function calls that `work` makes, Python's own and built-in ones."""
+    count = 0
+
+    def note(_frame: FrameType, _event: str, _argument: Any) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+LONG = {
+    "code": lambda size: {"code": 'if x < 3:\n    print("a", y)\n' * (size // 29)},
+    "numbers": lambda size: {"values": list(range(size // 6))},
+}
+
+
+@every_format
+@pytest.mark.parametrize("shape", LONG)
+def test_work_grows_linearly_and_the_buffer_stays_small(name, shape):
+    parser = get_parser(name)
+    counts: list[int] = []
+    for size in (8_000, 32_000):
+        text = parser.render([call("f", LONG[shape](size))])
+        stream = parser.stream()
+        held = 0
+
+        def feed_all(text: str = text, stream: Any = stream) -> None:
+            nonlocal held
+            for piece in pieces(text, 4):
+                stream.feed(piece)
+                held = max(held, stream.held)
+            stream.close()
+
+        counts.append(operations(feed_all))
+        assert held < 1_000
+    assert counts[1] < counts[0] * 4.6
+
+
+@every_format
+def test_a_hostile_text_costs_no_more_than_its_length(name):
+    parser = get_parser(name)
+    for marker in [*markers(parser), "{", "[", '"', "\\", " ", "<"]:
+        counts = [
+            operations(lambda text=marker * repeats: parser.parse(text)) for repeats in (500, 2_000)
+        ]
+        assert counts[1] < counts[0] * 4.6 + 200, marker
