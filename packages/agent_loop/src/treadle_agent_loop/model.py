@@ -1,7 +1,7 @@
 """The model, as the loop sees it: a client opens one session per rollout, a session answers turns.
 
-Two kinds of session stand behind this: a chat session (any OpenAI-compatible server, no token data) and a
-token-exact session (token ids in, token ids and logprobs out, kept in a ledger).
+Two kinds of session stand behind this: a chat session (any OpenAI-compatible server, no token data)
+and a token-exact session (token ids in, token ids and logprobs out, kept in a ledger).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from treadle_parsers import ToolCall, ToolSchema
 
 Message = dict[str, Any]
-"""A chat message in OpenAI form: `role`, `content`, and `tool_calls` or `tool_call_id` where they belong."""
+"""A chat message in OpenAI form: `role`, `content`, and `tool_calls` or `tool_call_id` where they
+belong.
+"""
 
 
 class FinishReason(StrEnum):

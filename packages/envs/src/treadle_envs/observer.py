@@ -1,8 +1,8 @@
 """Who watches a run: the live view, the file writer, the metrics.
 
-Observers are called on the event loop, between awaits, in the order things happened. They must return at once
-and must not raise; a group is reported exactly once as finished or lost, and a finished group exactly once as
-delivered or lost.
+Observers are called on the event loop, between awaits, in the order things happened. They must
+return at once and must not raise. Every group that was begun ends in exactly one `group_delivered`
+or `group_lost`; one whose rollouts all completed is reported as `group_finished` before that.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """What an environment produces: rollouts with a reward, and groups of them.
 
-A scored rollout is always a real score of a rollout that really ended. A rollout that infrastructure broke is a
-`FailedRollout`: it carries no reward, and no statistics of rewards ever see it. These records know nothing of
-trainers; an adapter turns them into what a trainer wants.
+A scored rollout is always a real score of a rollout that really ended. A rollout that
+infrastructure broke is a `FailedRollout`: it carries no reward, and no statistics of rewards ever
+see it. These records know nothing of trainers; an adapter turns them into what a trainer wants.
 """
 
 from collections.abc import Mapping
