@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--isolation", metavar="LEVEL", default="auto",
         help="least sandbox isolation: auto, bubblewrap, namespaces or process")  # fmt: skip
     add("--seed", type=int, metavar="N", help="seed for problems and sampling")
-    add("--config", type=Path, metavar="YAML", help="settings file with env: and openai: maps")
+    add("--config", type=Path, metavar="YAML", help="settings file with env: and openai:")
     add("--plain", action="store_true", help="log lines instead of the live view")
     return flags
 
@@ -68,11 +68,16 @@ def main(argv: list[str]) -> int:
     """Parse the flags, import what does the work, run it; returns the exit status."""
     plain, dotted = split_dotted(argv)
     flags = parser().parse_intermixed_args(plain)
-    from treadle_embedded.app import embedded_default
+    from treadle_embedded import bundle_path
+    from treadle_embedded.problems import write_split
     from treadle_envs.gsm8k import Gsm8kEnv
-    from treadle_envs.serving import run_app
+    from treadle_envs.serving import EmbeddedDefault, run_app
 
-    return run_app(Gsm8kEnv, flags, dotted, embedded=embedded_default())
+    command = (sys.executable, "-m", "treadle_embedded", "serve", "--port=0", "--stop-with-stdin")
+    embedded = EmbeddedDefault(
+        server_command=command, tokenizer=bundle_path(), write_problems=write_split
+    )
+    return run_app(Gsm8kEnv, flags, dotted, embedded=embedded)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 from treadle_envs.serving.trajectory_api import trajectory_api
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+
 from treadle_envs.errors import TrajectoryApiError
 from treadle_envs.serving.consumer import BatchConsumer, Group
 from treadle_envs.serving.trajectory_api import trainer_attached

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+
 from treadle_envs.errors import TrajectoryApiError
 from treadle_envs.serving.trajectory_api import trainer_attached, trajectory_api
 
@@ -85,7 +86,9 @@ def test_an_api_elsewhere_that_does_not_answer_is_not_started_here(
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-def test_the_api_runs_in_a_session_of_its_own(run_async: Any, open_api: Any, free_port: int) -> None:
+def test_the_api_runs_in_a_session_of_its_own(
+    run_async: Any, open_api: Any, free_port: int
+) -> None:
     async def body() -> None:
         async with open_api():
             sessions = [

@@ -1,17 +1,15 @@
-"""Child processes of a run: started with a log file, waited for, and stopped with the run.
+"""Child servers of a run: started with a log file, waited for, and stopped with the run.
 
 A child gets its own session, so that Ctrl-C reaches only the run, which then stops its children in
-order. It says `listening on URL` in its log once it is ready, and asks the kernel for a signal on
-its parent's death (`die_with_parent`), so that a killed run leaves no orphan.
+order. It says `listening on URL` in its log once it is ready, and ends when its standard input
+does: the run holds the other end, so that a killed run leaves no orphan.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from treadle_envs.errors import ServerStartError
@@ -19,24 +17,12 @@ from treadle_envs.errors import ServerStartError
 READY = "listening on "
 _STOP_SECONDS = 3.0
 _POLL_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to terminate this process when its parent dies (Linux; elsewhere a no-op).
-
-    `parent` is the parent's pid as the parent knew it: when it is already gone, exit at once.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            sys.exit(1)
 
 
 @contextlib.asynccontextmanager
 async def child_server(
     name: str, argv: Sequence[str], log: Path, *, timeout: float = 60.0
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """Run a server for the length of the block; yields the URL it listens on.
 
     Raises:
@@ -46,7 +32,7 @@ async def child_server(
     with log.open("wb") as sink:
         process = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=sink,
             stderr=sink,
             start_new_session=True,

@@ -34,12 +34,10 @@ class EmbeddedDefault:
 
     server_command: tuple[str, ...]
     """Starts the model server on a free port; it prints `listening on URL` once it answers."""
-    model: str
-    """The model's name on that server."""
     tokenizer: Path
     """Folder with the model's tokenizer and chat template."""
-    write_problems: Callable[[Path], None]
-    """Writes a JSON-lines data set that the model was trained for."""
+    write_problems: Callable[[Path, str], None]
+    """Writes a JSON-lines data set for the model to a path: split `train` or `test` (held out)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from treadle_envs.records import FailedRollout, ScoredGroup, ScoredRollout
+from treadle_envs.records import FailedRollout, LossReason, ScoredGroup, ScoredRollout
 
 
 @dataclass(slots=True)
@@ -62,7 +62,9 @@ class RunStatistics:
 
     def group_lost(self, group_id: str, reason: str) -> None:
         """Count a group that went out neither whole nor in part."""
-        self.groups_lost[reason] += 1
+        kind = reason.partition(":")[0]
+        if kind != LossReason.CANCELLED.value:  # a stopped run loses nothing
+            self.groups_lost[kind] += 1
 
     @property
     def seconds(self) -> float:

@@ -1,9 +1,8 @@
 """Finding the trajectory API of a run, or starting it when nothing listens there."""
 
 import contextlib
-import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 @contextlib.asynccontextmanager
-async def trajectory_api(http: aiohttp.ClientSession, url: str, logs: Path) -> AsyncIterator[str]:
+async def trajectory_api(http: aiohttp.ClientSession, url: str, logs: Path) -> AsyncGenerator[str]:
     """Yield the URL of a trajectory API that answers: the one there, or one started for the block.
 
     Raises:
@@ -32,9 +31,8 @@ async def trajectory_api(http: aiohttp.ClientSession, url: str, logs: Path) -> A
         raise TrajectoryApiError(
             f"no trajectory API answers at {url}; start `run-api` there or correct --api-url"
         )
-    command = [sys.executable, "-m", "treadle_envs.serving.api_server"]
-    arguments = [str(address.port or 80), str(os.getpid())]
-    async with child_server("trajectory API", [*command, *arguments], logs / "api.log") as started:
+    command = [sys.executable, "-m", "treadle_envs.serving.api_server", str(address.port or 80)]
+    async with child_server("trajectory API", command, logs / "api.log") as started:
         yield started
 
 

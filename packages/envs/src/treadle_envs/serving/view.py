@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -31,14 +31,14 @@ class Gauges:
 
 @contextlib.asynccontextmanager
 async def progress_view(
-    title: str, statistics: RunStatistics, gauges: Callable[[], Gauges], *, plain: bool
-) -> AsyncIterator[None]:
+    title: str, statistics: RunStatistics, gauges: Callable[[], Gauges], *, live: bool
+) -> AsyncGenerator[None]:
     """Show progress for the length of the block; the last state stays on the screen."""
     console = Console(stderr=True)
-    if plain or not console.is_terminal:
-        shown = _log_lines(statistics, gauges)
-    else:
+    if live:
         shown = _live_table(console, title, statistics, gauges)
+    else:
+        shown = _log_lines(statistics, gauges)
     task = asyncio.create_task(shown)
     try:
         yield
