@@ -15,8 +15,8 @@ from treadle_agent_loop.errors import AgentLoopError
 from treadle_agent_loop.http import HttpSettings, JsonHttpClient
 from treadle_agent_loop.model import ModelClient
 from treadle_agent_loop.serving import check_model, served_models
-from treadle_agent_loop.token_client import TokenClient
-from treadle_agent_loop.tokenizer import ChatTokenizer
+from treadle_agent_loop import TokenClient
+from treadle_agent_loop import ChatTokenizer
 from treadle_envs.config import ModelMode
 from treadle_envs.errors import ModelChoiceError, SettingsError
 from treadle_envs.settings import ModelSettings
