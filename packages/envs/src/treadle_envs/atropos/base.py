@@ -107,8 +107,8 @@ class BaseEnvState(BaseEnv):
             if lengths:
                 metrics["train/completion_lengths"] = sum(lengths) / len(lengths)
                 metrics["train/completion_lengths_max"] = max(lengths)
-            table: Any = self.create_rollout_table
-            whole: dict[str, Any] = await table(metrics)
+            base: Any = self
+            whole: dict[str, Any] = await base.create_rollout_table(metrics)
             prefix = "" if self.wandb_prepend is None else f"{self.wandb_prepend}_"
             named = {f"{prefix}{name}": value for name, value in whole.items()}
             wandb.log(named, step=self.curr_step)
