@@ -37,6 +37,9 @@ from treadle_agent_loop.standard_tools import (
     python_tool,
     terminal_tool,
 )
+from treadle_agent_loop.token_client import TokenClient
+from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.planning import RewritePolicy
 from treadle_agent_loop.tools import Tool, ToolRegistry, ToolReply, tool
 from treadle_agent_loop.workspace import CommandResult, Workspace
 
@@ -45,6 +48,7 @@ __all__ = [
     "AgentLoopError",
     "ChatClient",
     "ChatTemplateError",
+    "ChatTokenizer",
     "CommandOutput",
     "CommandResult",
     "ContextLengthError",
@@ -60,10 +64,12 @@ __all__ = [
     "ModelSession",
     "ModelTimeoutError",
     "ModelTurn",
+    "RewritePolicy",
     "RolloutResult",
     "SamplingParams",
     "Segment",
     "StopReason",
+    "TokenClient",
     "TokenProtocolError",
     "Tool",
     "ToolContext",

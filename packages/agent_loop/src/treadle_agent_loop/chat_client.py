@@ -23,7 +23,7 @@ from treadle_agent_loop.model import (
     Usage,
 )
 from treadle_agent_loop.serving import check_model, post_for_model, turn_seed
-from treadle_parsers import CallStatus, Span, ToolCall, ToolSchema
+from treadle_parsers import CallStatus, Parser, Span, ToolCall, ToolSchema, get_parser
 
 
 class ChatClient:
@@ -50,7 +50,7 @@ class ChatClient:
             UnknownParserError: `parser` names no format of `treadle_parsers`.
         """
         self.model = model
-        self.parser: Any = _load(parser) if parser is not None else None
+        self.parser = get_parser(parser) if parser is not None else None
         self.extra_body = dict(extra_body or {})
         self.http = JsonHttpClient(
             HttpSettings(
@@ -184,7 +184,7 @@ def _structured_calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
 
 
 def _parse(
-    parser: Any, text: str, tools: Sequence[ToolSchema]
+    parser: Parser, text: str, tools: Sequence[ToolSchema]
 ) -> tuple[str, str, tuple[ToolCall, ...]]:
     parsed = parser.parse(text, tools)
     return parsed.content, parsed.reasoning, parsed.tool_calls
@@ -194,9 +194,3 @@ def _finish(reason: Any, calls: Sequence[ToolCall]) -> FinishReason:
     if reason == "length":
         return FinishReason.LENGTH
     return FinishReason.TOOL_CALLS if calls else FinishReason.STOP
-
-
-def _load(name: str) -> Any:
-    import treadle_parsers
-
-    return getattr(treadle_parsers, "get_parser")(name)

@@ -14,7 +14,7 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 
 def assistant_message(content: str, reasoning: str, calls: Iterable[ToolCall]) -> Message:
-    """Build an assistant message in OpenAI form; every attempted call is in it, `content` always."""
+    """Build an assistant message in OpenAI form, with every attempted call and always `content`."""
     message: Message = {"role": "assistant", "content": content}
     if reasoning:
         message["reasoning_content"] = reasoning
@@ -38,13 +38,7 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value:
             return value
     details: Any = message.get("reasoning_details")
-    if not isinstance(details, list):
-        return ""
-    parts = [
-        cast("dict[str, Any]", part)
-        for part in cast("list[Any]", details)
-        if isinstance(part, dict)
-    ]
+    parts = _objects(cast("list[Any]", details)) if isinstance(details, list) else []
     return "".join(str(part.get("text") or part.get("summary") or "") for part in parts)
 
 
@@ -66,7 +60,7 @@ def decoded_arguments(arguments: Any) -> dict[str, Any]:
 
 
 def for_server(messages: Sequence[Message]) -> list[Message]:
-    """Return messages that any OpenAI-compatible server accepts: named calls with JSON arguments."""
+    """Return messages that any OpenAI-compatible server takes: named calls, JSON arguments."""
     return [_with_calls(message, _server_call) for message in messages]
 
 
@@ -83,10 +77,7 @@ def for_template(messages: Sequence[Message]) -> list[Message]:
 def content_text(content: Any) -> str:
     """Return a message's content as text; of a list of parts, the text parts joined."""
     if isinstance(content, list):
-        parts = cast("list[Any]", content)
-        texts = [
-            cast("dict[str, Any]", part).get("text") for part in parts if isinstance(part, dict)
-        ]
+        texts = [part.get("text") for part in _objects(cast("list[Any]", content))]
         return "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""
 

@@ -174,8 +174,9 @@ class AgentLoop:
         started = time.monotonic()
 
         async def run_one(call: ToolCall) -> None:
+            began = time.monotonic()
             reply = await self._reply_to(call, workspace)
-            progress.replies[call.index] = _Timed(reply, time.monotonic() - started)
+            progress.replies[call.index] = _Timed(reply, time.monotonic() - began)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -77,5 +77,5 @@ async def _explain(http: JsonHttpClient, model: str, refusal: ModelRequestError)
 
 
 def turn_seed(seed: int, turn: int) -> int:
-    """Derive the seed of one turn, so that turns of a rollout differ and a rollout can be repeated."""
+    """Derive the seed of one turn: turns of a rollout differ, and a rollout can be repeated."""
     return (seed * 1_000_003 + turn) % 2**31
