@@ -1,5 +1,7 @@
 """Telling failures apart: which are worth another attempt, and which one to report of several."""
 
+from typing import Any
+
 from treadle_sandbox import SlotStartError
 
 TRANSIENT = (ConnectionError, TimeoutError, SlotStartError)
@@ -10,5 +12,7 @@ model server, a lost sandbox and a lease that came too late all inherit from the
 
 def first_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first failure of a task group that is no group itself."""
-    first = failures.exceptions[0]
-    return first_error(first) if isinstance(first, BaseExceptionGroup) else first
+    leaf: Any = failures
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return leaf  # pyright: ignore[reportUnknownVariableType]

@@ -19,6 +19,8 @@ from atroposlib.envs.server_handling.server_manager import (
 from treadle_envs.atropos.config import AgentEnvConfig
 from treadle_envs.atropos.export import MASKED
 from treadle_envs.errors import SettingsError
+from treadle_envs.models import ModelOptions
+from treadle_envs.settings import ModelSettings, api_root
 
 ServerConfigs = ServerBaseline | APIServerConfig | Sequence[APIServerConfig]
 
@@ -82,6 +84,27 @@ class BaseEnvState(BaseEnv):
         auto: Any = transformers.AutoTokenizer
         return auto.from_pretrained(self.config.tokenizer_name)
 
+    def model_settings(self) -> ModelSettings:
+        """Return where the model server is, from the server configuration."""
+        server = self.server_config
+        base_url = server.base_url or None
+        named = server.tokenizer_name not in ("", "none")
+        return ModelSettings(
+            base_url=None if base_url is None else api_root(base_url),
+            model=None if server.model_name in ("", "default") else server.model_name,
+            api_key=server.api_key or None,
+            tokenizer=self.config.tokenizer_name or (server.tokenizer_name if named else None),
+        )
+
+    def model_options(self) -> ModelOptions:
+        """Return how to use the model server."""
+        return ModelOptions(
+            mode=self.config.model_mode,
+            parser=self.config.tool_call_parser,
+            timeout=float(self.server_config.timeout),
+            concurrency=self.server_config.num_max_requests_at_once,
+        )
+
     def note_completions(self, payload: Mapping[str, Any]) -> None:
         """Count the trained tokens of each sequence for the metrics."""
         for masks in payload["masks"]:
@@ -107,8 +130,8 @@ class BaseEnvState(BaseEnv):
             if lengths:
                 metrics["train/completion_lengths"] = sum(lengths) / len(lengths)
                 metrics["train/completion_lengths_max"] = max(lengths)
-            table: Any = self.create_rollout_table
-            whole: dict[str, Any] = await table(metrics)
+            base: Any = self
+            whole: dict[str, Any] = await base.create_rollout_table(metrics)
             prefix = "" if self.wandb_prepend is None else f"{self.wandb_prepend}_"
             named = {f"{prefix}{name}": value for name, value in whole.items()}
             wandb.log(named, step=self.curr_step)

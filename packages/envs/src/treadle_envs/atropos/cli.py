@@ -155,7 +155,11 @@ def _for_mode(
     if mode != "process":
         return {}
     path = config.data_path_to_save_groups or f"data/{environment.name or 'groups'}.jsonl"
-    return {"ensure_scores_are_not_same": False, "data_path_to_save_groups": path}
+    return {
+        "ensure_scores_are_not_same": False,
+        "data_path_to_save_groups": path,
+        "write_html": True,
+    }
 
 
 def _refuse_unused(server: Mapping[str, Any]) -> None:

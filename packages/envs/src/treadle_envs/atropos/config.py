@@ -43,6 +43,9 @@ class AgentEnvConfig(EnvironmentConfig, BaseEnvConfig):
     max_losses_in_a_row: int = Field(
         default=16, ge=1, description="Give up when this many groups are lost one after another"
     )
+    write_html: bool = Field(
+        default=False, description="Make atroposlib's web page of the groups after `process`"
+    )
     rollout_server_patience: float = Field(
         default=30.0, ge=0, description="Seconds to keep trying a trajectory API that fails"
     )

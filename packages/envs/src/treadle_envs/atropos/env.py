@@ -32,12 +32,12 @@ from treadle_envs.errors import GroupLostError, SettingsError
 from treadle_envs.evaluation import EvaluationReport
 from treadle_envs.group import GroupRunner
 from treadle_envs.metrics import TrainMetrics
-from treadle_envs.models import ModelOptions, open_model
+from treadle_envs.models import open_model
 from treadle_envs.observer import NullObserver, Observer
 from treadle_envs.recording import JsonLines
 from treadle_envs.records import Item, LossReason, ScoredGroup
 from treadle_envs.sandboxes import SandboxBackend, local_backend
-from treadle_envs.settings import ModelSettings, api_root, read_model_settings
+from treadle_envs.settings import read_model_settings
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +106,8 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
 
     async def evaluate_manager(self) -> EvaluationReport | None:
         """Evaluate once, outside any training; returns the report."""
-        async with self.running():
-            return await self.run_evaluation(verbose=True)
+        async with self.running(write=False):
+            return await self.run_evaluation()
 
     @classmethod
     def config_init(cls) -> tuple[AgentConfigT, list[APIServerConfig]]:
@@ -128,8 +128,8 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
         sys.exit(run_cli(cls, argv))
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Open what a run needs (sandboxes, model client, output file, data); close it after.
+    async def running(self, *, write: bool = True) -> AsyncGenerator[None]:
+        """Open what a run needs: sandboxes, model client, data, the file of groups; then close it.
 
         Raises:
             SandboxError, AgentLoopError, EnvsError: something can't be opened; says what to do.
@@ -140,9 +140,9 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
                 backend = await stack.enter_async_context(local_backend(self.config))
             client = self._given_client
             if client is None:
-                client = await open_model(self.model_settings(), self._model_options())
+                client = await open_model(self.model_settings(), self.model_options())
                 stack.push_async_callback(client.aclose)
-            if self.config.data_path_to_save_groups is not None:
+            if write and self.config.data_path_to_save_groups is not None:
                 lines = JsonLines(_unused_path(Path(self.config.data_path_to_save_groups)))
                 self.config.data_path_to_save_groups = str(lines.path)
                 self._delivery.lines = stack.enter_context(lines)
@@ -232,7 +232,7 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
             self.note_completions(payload)
             await self.add_rollouts_for_wandb(payload, item)
 
-    async def run_evaluation(self, *, verbose: bool = False) -> EvaluationReport | None:
+    async def run_evaluation(self) -> EvaluationReport | None:
         """Evaluate, and write metrics and samples through `evaluate_log`."""
         report = await self.evaluate()
         if report is None:
@@ -246,7 +246,7 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
                 end_time=report.ended,
                 generation_parameters=report.generation,
                 samples=report.samples(),
-                verbose=verbose,
+                verbose=False,
             )
         logger.info("evaluation: %s", _shown(self._eval_metrics))
         return report
@@ -257,26 +257,6 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
         self._eval_metrics = {}
         logger.info("metrics at step %d: %s", self.curr_step, _shown(metrics))
         await self.log_to_wandb(metrics)
-
-    def model_settings(self) -> ModelSettings:
-        """Return where the model server is, from the server configuration."""
-        server = self.server_config
-        base_url = server.base_url or None
-        named = server.tokenizer_name not in ("", "none")
-        return ModelSettings(
-            base_url=None if base_url is None else api_root(base_url),
-            model=None if server.model_name in ("", "default") else server.model_name,
-            api_key=server.api_key or None,
-            tokenizer=self.config.tokenizer_name or (server.tokenizer_name if named else None),
-        )
-
-    def _model_options(self) -> ModelOptions:
-        return ModelOptions(
-            mode=self.config.model_mode,
-            parser=self.config.tool_call_parser,
-            timeout=float(self.server_config.timeout),
-            concurrency=self.server_config.num_max_requests_at_once,
-        )
 
     def _count_loss(self, group_id: str, loss: GroupLostError) -> None:
         level = logging.INFO if loss.reason is LossReason.SAME_SCORES else logging.WARNING

@@ -34,7 +34,7 @@ async def process_groups(env: "AgentEnv[Any]") -> None:
     except ExceptionGroup as failures:
         raise first_error(failures) from failures
     await env.wandb_log({})
-    if env.config.data_path_to_save_groups is not None:
+    if env.config.write_html and env.config.data_path_to_save_groups is not None:
         await asyncio.to_thread(_write_page, Path(env.config.data_path_to_save_groups))
     logger.info("processed %d of %d groups", counts.delivered, counts.wanted)
 
