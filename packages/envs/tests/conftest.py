@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,44 @@ def shared_gsm8k() -> Path:
         if (folder / "gsm8k" / "test.jsonl").is_file():
             return folder / "gsm8k" / "test.jsonl"
     pytest.skip("no shared/gsm8k/test.jsonl beside the repository")
+
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait, with a limit, until a condition holds."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110 - the condition may be another process's
+                await asyncio.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """List the living descendants of this process, zombies left out."""
+
+    def alive() -> set[int]:
+        parents: dict[int, int] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if state != "Z":
+                parents[int(stat.parent.name)] = int(parent)
+        found = {os.getpid()}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found - {os.getpid()}
+
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs /proc to see which processes live")
+    return alive
 
 
 class Trainer:
@@ -179,7 +217,10 @@ def solve(prompt: str) -> str:
     if "<tool_response>" in last:
         result = last.split("<tool_response>\n")[1].split("\n")[0]
         return f"The answer is \\boxed{{{result}}}.<|im_end|>"
-    first, second, *_ = re.findall(r"\d+", last)
+    numbers = re.findall(r"\d+", last)
+    if len(numbers) < 2:
+        return "Hello.<|im_end|>"
+    first, second = numbers[:2]
     sign = "+" if "saved" in last else "-" if "leaked" in last else "*"
     code = json.dumps({"name": "python", "arguments": {"code": f"print({first}{sign}{second})"}})
     return f"<tool_call>\n{code}\n</tool_call><|im_end|>"
