@@ -9,13 +9,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from treadle_agent_loop.chat_client import ChatClient
+from treadle_agent_loop import ChatClient, ChatTokenizer, TokenClient
 from treadle_agent_loop.errors import ModelRequestError, TokenProtocolError
 from treadle_agent_loop.http import HttpSettings, JsonHttpClient
 from treadle_agent_loop.model import ModelClient
 from treadle_agent_loop.serving import check_model, served_models
-from treadle_agent_loop.token_client import TokenClient
-from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 from treadle_envs.config import ModelMode
 from treadle_envs.errors import ModelChoiceError, SettingsError
 from treadle_envs.settings import ModelSettings

@@ -4,7 +4,6 @@
 `treadle-sandbox` satisfy them, and so does anything else with these methods.
 """
 
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -38,7 +37,7 @@ class SandboxBackend(Protocol):
         ...
 
 
-def local_backend(config: EnvironmentConfig) -> AbstractAsyncContextManager[SandboxBackend]:
+def local_backend(config: EnvironmentConfig) -> LocalBackend:
     """Return the backend that the settings name; entering it checks that it can isolate.
 
     Raises on entering:

@@ -62,8 +62,11 @@ def resolve_settings(
     env: Mapping[str, Any],
     openai: Mapping[str, Any],
     config_file: Path | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> ResolvedSettings:
     """Merge settings given by name with a YAML file and the class's `config_init()`.
+
+    `defaults` stand in for environment settings that neither the names nor the file give.
 
     Raises:
         SettingsError: an unknown name, a value out of range, an unreadable file.
@@ -79,7 +82,8 @@ def resolve_settings(
         if len(file_servers) != 1:
             raise SettingsError(f"{config_file}: give one server under `openai:`")
         file_server = file_servers[0]
-    changes = {**_for_mode(environment, mode, config), **from_file.get("env", {}), **env}
+    standing = {**_for_mode(environment, mode, config), **(defaults or {})}
+    changes = {**standing, **from_file.get("env", {}), **env}
     server = {**file_server, **openai}
     _refuse_unused(server)
     return ResolvedSettings(

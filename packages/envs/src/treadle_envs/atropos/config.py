@@ -36,6 +36,10 @@ class AgentEnvConfig(EnvironmentConfig, BaseEnvConfig):
     max_groups: int = Field(
         default=-1, description="Stop after this many delivered groups; -1: total_steps decides"
     )
+    serve_without_tokens: bool = Field(
+        default=False,
+        description="Serve a chat server's rollouts: messages and scores, no tokens to train on",
+    )
     max_losses_in_a_row: int = Field(
         default=16, ge=1, description="Give up when this many groups are lost one after another"
     )

@@ -89,6 +89,12 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
                 config.rollout_server_url, patience=config.rollout_server_patience
             ) as api,
         ):
+            if not (self.runner.client.token_exact or config.serve_without_tokens):
+                raise SettingsError(
+                    "a trainer needs exact tokens and this model server gives none: configure a "
+                    "tokenizer (--env.tokenizer_name) and a server that answers token ids, or "
+                    "write files with `process`"
+                )
             if config.use_wandb:
                 await self.setup_wandb()
             await ServeLoop(self, api).run()
