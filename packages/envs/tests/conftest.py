@@ -4,14 +4,19 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+
+from treadle_agent_loop.testing import ToyServer
+from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 
 REPOSITORY = Path(__file__).parents[3]
 PROBLEMS = Path(__file__).parent / "data" / "problems.jsonl"
@@ -47,6 +52,44 @@ def shared_gsm8k() -> Path:
         if (folder / "gsm8k" / "test.jsonl").is_file():
             return folder / "gsm8k" / "test.jsonl"
     pytest.skip("no shared/gsm8k/test.jsonl beside the repository")
+
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait, with a limit, until a condition holds."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110 - the condition may be another process's
+                await asyncio.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """List the living descendants of this process, zombies left out."""
+
+    def alive() -> set[int]:
+        parents: dict[int, int] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if state != "Z":
+                parents[int(stat.parent.name)] = int(parent)
+        found = {os.getpid()}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found - {os.getpid()}
+
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs /proc to see which processes live")
+    return alive
 
 
 class Trainer:
@@ -114,6 +157,84 @@ async def _answers(url: str) -> None:
                     return
             except aiohttp.ClientError:
                 await asyncio.sleep(0.05)
+
+
+CHAT_TEMPLATE = """\
+{%- if tools %}<|im_start|>system
+{{ messages[0].content }}
+
+# Tools
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}
+{%- for message in messages %}
+{%- if message.role == 'assistant' %}<|im_start|>assistant
+{{ message.content }}
+{%- for call in message.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% elif message.role == 'tool' %}<|im_start|>user
+<tool_response>
+{{ message.content }}
+</tool_response><|im_end|>
+{% elif message.role == 'user' %}<|im_start|>user
+{{ message.content }}<|im_end|>
+{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE tokenizer with a chat template, trained here, as a model folder."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    marks = ["<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=marks,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(PROBLEMS.read_text().splitlines(), trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
+    fast.chat_template = CHAT_TEMPLATE
+    folder = tmp_path_factory.mktemp("tokenizer")
+    fast.save_pretrained(folder)
+    return folder
+
+
+def solve(prompt: str) -> str:
+    """Answer as the toy model does: call python with the question's two numbers, then box."""
+    last = prompt.rpartition("<|im_start|>user\n")[2]
+    if "<tool_response>" in last:
+        result = last.split("<tool_response>\n")[1].split("\n")[0]
+        return f"The answer is \\boxed{{{result}}}.<|im_end|>"
+    numbers = re.findall(r"\d+", last)
+    if len(numbers) < 2:
+        return "Hello.<|im_end|>"
+    first, second = numbers[:2]
+    sign = "+" if "saved" in last else "-" if "leaked" in last else "*"
+    code = json.dumps({"name": "python", "arguments": {"code": f"print({first}{sign}{second})"}})
+    return f"<tool_call>\n{code}\n</tool_call><|im_end|>"
+
+
+@pytest.fixture
+def toy_server(tokenizer_folder: Path) -> Callable[..., ToyServer]:
+    """Build servers of a toy model that solves the problems with its tool."""
+
+    def build(**options: Any) -> ToyServer:
+        tokenizer = ChatTokenizer.load(tokenizer_folder)
+        return ToyServer(**{"tokenizer": tokenizer, "tokens": solve, **options})
+
+    return build
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:
