@@ -58,5 +58,5 @@ def test_a_server_without_token_features_works_by_url_alone(
     assert len(read_lines(out / "groups.jsonl")) == 2
     rollouts = read_lines(out / "rollouts.jsonl")
     assert all(row["segments"] == [] for row in rollouts)
-    assert sum(bool(row["tool_records"]) for row in rollouts) >= 0.9 * len(rollouts)
+    assert sum(bool(row["tool_calls"]) for row in rollouts) >= 0.9 * len(rollouts)
     assert sum(row["reward"] for row in rollouts) / len(rollouts) >= 0.6

@@ -1,6 +1,7 @@
 """Serve GSM8K rollouts of a tool-calling model with a Python tool to a trainer; see `--help`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def main(argv: list[str]) -> int:
     """Parse the flags, import what does the work, run it; returns the exit status."""
     plain, dotted = split_dotted(argv)
     flags = parser().parse_intermixed_args(plain)
+    # transformers tells everybody who lacks PyTorch; tokenizers don't need it.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from treadle_embedded import bundle_path
     from treadle_embedded.problems import write_split
     from treadle_envs.gsm8k import Gsm8kEnv
