@@ -98,7 +98,7 @@ def plan_root(interpreter: Interpreter, read_only: Iterable[Path], *, network: b
     if network:
         files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
     return Root(
-        binds=tuple((path, path) for path in binds),
+        binds=tuple((os.path.realpath(path), path) for path in binds),
         links=tuple(links),
         files=tuple((path, text.encode()) for path, text in files.items()),
     )

@@ -23,6 +23,8 @@ _OPTIONS = {
     "nodiratime": linux.MS_NODIRATIME,
     "relatime": linux.MS_RELATIME,
 }
+_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+"""How mountinfo writes a path; see proc(5). No codec here: the standard library is out of reach meanwhile."""
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 
 
@@ -98,7 +100,9 @@ def _set_read_only(below: str) -> None:
     with open("/old/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
         rows = [line.split(" ") for line in file]
     for row in rows:
-        target = row[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
+        target = row[4]
+        for code, character in _ESCAPES:
+            target = target.replace(code, character)
         if target.startswith(below):
             flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | _QUIET
             for option in row[5].split(","):
