@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+
 from treadle_sandbox import Isolation, IsolationUnavailableError, Limits, LocalBackend
 
 LIMITS = Limits(memory_bytes=1 << 30, disk_bytes=32 << 20, processes=64)

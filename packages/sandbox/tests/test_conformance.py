@@ -1,6 +1,7 @@
 """Every level of the local backend passes the public conformance suite."""
 
 import pytest
+
 from treadle_sandbox import Isolation
 from treadle_sandbox.testing import CHECKS, ISOLATION_CHECKS, run_check
 

@@ -1,8 +1,9 @@
 """The conformance suite: what every backend, and every isolation level of it, must do.
 
 Each check is a coroutine function that takes an entered backend with at least two slots, and raises
-`AssertionError` with the reason when the backend falls short. `CHECKS` holds for all; `ISOLATION_CHECKS` for
-backends whose capabilities name at least `namespaces` and no network. Run them under any test runner:
+`AssertionError` with the reason when the backend falls short. `CHECKS` holds for all;
+`ISOLATION_CHECKS` for backends whose capabilities name at least `namespaces` and no network. Run
+them under any test runner:
 
     for check in CHECKS:
         asyncio.run(run_check(check, backend))

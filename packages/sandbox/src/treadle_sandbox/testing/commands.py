@@ -6,14 +6,20 @@ import uuid
 
 from treadle_sandbox.backend import Backend, Lease
 from treadle_sandbox.errors import InvalidCommandError, WorkdirError
-from treadle_sandbox.testing.expectations import expect_error, expect_gone, expect_output, run_python
+from treadle_sandbox.testing.expectations import (
+    expect_error,
+    expect_gone,
+    expect_output,
+    run_python,
+)
 
 _DAEMON = """
 import os, sys, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        os.execvp("python3", ["python3", "-I", "-S", "-c", "import time; time.sleep(60)", sys.argv[1]])
+        wait = "import time; time.sleep(60)"
+        os.execvp("python3", ["python3", "-I", "-S", "-c", wait, sys.argv[1]])
     os._exit(0)
 os.wait()
 print("started", flush=True)
@@ -38,7 +44,9 @@ async def check_outcomes_of_commands_are_values(backend: Backend) -> None:
 
 
 async def check_argv_reaches_the_program_unchanged(backend: Backend) -> None:
-    """No shell stands between: spaces, quotes, newlines, stars and other scripts arrive as they are."""
+    """No shell stands between: spaces, quotes, newlines, stars and other scripts arrive as they
+    are.
+    """
     words = ["a b", "$HOME", "*", "'", '"', "", "-n", "line\nline", "日本", "\\"]
     async with await backend.lease() as lease:
         code = "import sys; print(ascii(sys.argv[1:]))"
@@ -81,7 +89,17 @@ async def check_environment_is_small_and_extendable(backend: Backend) -> None:
         found = dict(line.split("=", 1) for line in result.stdout.decode().splitlines())
         assert found["EXTRA"] == "a=b c", found
         assert found["HOME"] == lease.workdir, found
-        known = {"PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME", "EXTRA", "PWD", "TREADLE_SLOT"}
+        known = {
+            "PATH",
+            "HOME",
+            "TMPDIR",
+            "LANG",
+            "USER",
+            "LOGNAME",
+            "EXTRA",
+            "PWD",
+            "TREADLE_SLOT",
+        }
         assert set(found) <= known | {"__CF_USER_TEXT_ENCODING"}, found
 
 
@@ -127,7 +145,9 @@ async def check_output_is_bounded_and_exact(backend: Backend) -> None:
 
 
 async def check_timeout_ends_the_command_and_keeps_its_output(backend: Backend) -> None:
-    """The output up to the timeout is there, signals can't be ignored, endless output can't hold it."""
+    """The output up to the timeout is there, signals can't be ignored, endless output can't hold
+    it.
+    """
     async with await backend.lease() as lease:
         script = "trap '' TERM INT; echo before; while :; do sleep 60; done"
         result = await lease.exec(["sh", "-c", script], timeout=1)
@@ -163,7 +183,9 @@ async def check_background_processes_live_until_killed(backend: Backend) -> None
         result = await lease.exec(["python3", "-I", "-S", "-c", _DAEMON, mark, "0"], timeout=20)
         assert result.exit_code == 0, result
         assert result.seconds < 15, "the daemon held up its command"
-        noisy = await lease.exec(["sh", "-c", "(while :; do echo late; sleep 0.01; done) & echo now"])
+        noisy = await lease.exec(
+            ["sh", "-c", "(while :; do echo late; sleep 0.01; done) & echo now"]
+        )
         assert noisy.stdout.startswith(b"now") or b"late" in noisy.stdout, noisy
         assert (await lease.exec(["echo", "clean"])).stdout == b"clean\n"
         await lease.write_file("kept", b"1")

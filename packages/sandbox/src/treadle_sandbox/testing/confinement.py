@@ -55,7 +55,8 @@ async def check_process_one_can_not_be_harmed_or_read(backend: Backend) -> None:
 async def check_a_supervisor_can_not_be_forged(backend: Backend) -> None:
     """A command can't reach the process that reports its exit code, by ptrace or /proc."""
     async with await backend.lease() as lease:
-        code = "p = os.getppid(); print(attempt('ptrace', 16, p, 0, 0), opened(f'/proc/{p}/mem', os.O_RDWR))"
+        code = "p = os.getppid()\n"
+        code += "print(attempt('ptrace', 16, p, 0, 0), opened(f'/proc/{p}/mem', os.O_RDWR))"
         await expect_output(lease, f"{_TRY}\n{code}", "EPERM EACCES")
         code = "print(opened(f'/proc/{os.getppid()}/fd/3', os.O_WRONLY))"
         await expect_output(lease, f"{_TRY}\n{code}", "EACCES")
@@ -70,10 +71,18 @@ async def check_the_file_system_is_minimal(backend: Backend) -> None:
         secret.write_text("host secret", encoding="ascii")
         secret.chmod(0o644)
         async with await backend.lease() as lease:
-            for path in (secret, Path.home() / ".ssh", Path("/var"), Path("/sys"), Path("/etc/shadow")):
+            for path in (
+                secret,
+                Path.home() / ".ssh",
+                Path("/var"),
+                Path("/sys"),
+                Path("/etc/shadow"),
+            ):
                 await expect_output(lease, f"{_TRY}\nprint(opened({str(path)!r}))", "ENOENT")
             for path in ("/usr/x", "/etc/x", "/x", "/dev/x", "/proc/x", "/run/x"):
-                result = await run_python(lease, f"{_TRY}\nprint(opened({path!r}, os.O_CREAT | os.O_WRONLY))")
+                result = await run_python(
+                    lease, f"{_TRY}\nprint(opened({path!r}, os.O_CREAT | os.O_WRONLY))"
+                )
                 assert result.stdout.strip() in (b"EROFS", b"EACCES", b"ENOENT"), (path, result)
             listing = await lease.exec(["sh", "-c", "ls /dev; ls -A /tmp"])
             assert b"vda" not in listing.stdout
@@ -94,7 +103,9 @@ async def check_the_host_environment_is_absent(backend: Backend) -> None:
 async def check_descriptors_are_the_standard_three(backend: Backend) -> None:
     """A command inherits 0, 1 and 2 and nothing else, and has no terminal."""
     async with await backend.lease() as lease:
-        result = await lease.exec(["sh", "-c", "ls /proc/$$/fd; (: < /dev/tty) 2>/dev/null || echo none"])
+        result = await lease.exec(
+            ["sh", "-c", "ls /proc/$$/fd; (: < /dev/tty) 2>/dev/null || echo none"]
+        )
         assert result.stdout.split() == [b"0", b"1", b"2", b"none"], result
 
 
@@ -117,12 +128,21 @@ async def check_privileges_can_not_be_had(backend: Backend) -> None:
         ):
             result = await run_python(lease, f"{_TRY}\nprint({attempt})")
             assert result.stdout.strip() in (b"EPERM", b"EINVAL"), (attempt, result)
-        for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches"):
+        for path in (
+            "/proc/sys/kernel/core_pattern",
+            "/proc/sysrq-trigger",
+            "/proc/sys/vm/drop_caches",
+        ):
             result = await run_python(lease, f"{_TRY}\nprint(opened({path!r}, os.O_WRONLY))")
-            assert result.stdout.strip() in (b"EACCES", b"EROFS", b"ENOENT", b"EPERM"), (path, result)
+            assert result.stdout.strip() in (b"EACCES", b"EROFS", b"ENOENT", b"EPERM"), (
+                path,
+                result,
+            )
         status = (await lease.exec(["cat", "/proc/self/status"])).stdout.decode()
         facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        assert {facts[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}, facts
+        assert {facts[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}, (
+            facts
+        )
         assert facts["NoNewPrivs"] == "1", facts
         copy = "cp /bin/sh s; chmod 4755 s; ./s -c 'id -u'"
         assert (await lease.exec(["sh", "-c", copy])).stdout.strip() == b"1000"
@@ -132,22 +152,34 @@ async def check_privileges_can_not_be_had(backend: Backend) -> None:
 
 async def check_the_kernel_surface_is_small(backend: Backend) -> None:
     """bpf, perf, io_uring, userfaultfd, key rings, vsock and raw packet sockets answer EPERM."""
-    calls = {"x86_64": (321, 298, 425, 323, 248, 246, 304), "aarch64": (280, 241, 425, 282, 217, 104, 265)}
+    calls = {
+        "x86_64": (321, 298, 425, 323, 248, 246, 304),
+        "aarch64": (280, 241, 425, 282, 217, 104, 265),
+    }
     numbers = calls.get(os.uname().machine, ())
     async with await backend.lease() as lease:
         for number in numbers:
-            await expect_output(lease, f"{_TRY}\nprint(attempt('syscall', {number}, 0, 0, 0, 0))", "EPERM")
+            await expect_output(
+                lease, f"{_TRY}\nprint(attempt('syscall', {number}, 0, 0, 0, 0))", "EPERM"
+            )
         for family in (40, 17, 38):
             await expect_output(lease, f"{_TRY}\nprint(attempt('socket', {family}, 1, 0))", "EPERM")
 
 
 async def check_the_network_is_absent(backend: Backend) -> None:
-    """The host's loopback, abstract sockets and any address are out of reach; the slot has its own `lo`."""
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+    """The host's loopback, abstract sockets and any address are out of reach; the slot has its own
+    `lo`.
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
         abstract.bind(f"\0treadle-{os.getpid()}")
         abstract.listen()
         async with await backend.lease() as lease:
-            connect = "import socket\ntry:\n  socket.create_connection(({!r}, {}), 2); print('in')\n"
+            connect = (
+                "import socket\ntry:\n  socket.create_connection(({!r}, {}), 2); print('in')\n"
+            )
             connect += "except OSError: print('out')"
             await expect_output(lease, connect.format("127.0.0.1", server.getsockname()[1]), "out")
             for address in ("169.254.169.254", "192.0.2.1", "::1"):
@@ -169,7 +201,9 @@ async def check_bombs_are_bounded(backend: Backend) -> None:
         assert result.timed_out, result
         await _expect_few_processes(lease)
         limits = backend.capabilities.limits
-        fill = f"dd if=/dev/zero of=a bs=1M count={limits.disk_bytes // (2 << 20)} && cp a b && cp a c"
+        fill = (
+            f"dd if=/dev/zero of=a bs=1M count={limits.disk_bytes // (2 << 20)} && cp a b && cp a c"
+        )
         full = await lease.exec(["sh", "-c", fill], timeout=60)
         assert b"No space left" in full.stderr, full
         assert (await lease.exec(["sh", "-c", "rm a b c; echo ok > d"])).exit_code == 0

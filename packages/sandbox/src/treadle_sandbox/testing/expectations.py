@@ -15,7 +15,9 @@ async def expect_output(lease: Lease, code: str, expected: str) -> None:
     """Assert what a script prints."""
     result = await run_python(lease, code)
     printed = result.stdout.decode().strip()
-    assert printed == expected, f"expected {expected!r}, got {printed!r} and {result.stderr[-500:]!r}"
+    assert printed == expected, (
+        f"expected {expected!r}, got {printed!r} and {result.stderr[-500:]!r}"
+    )
 
 
 async def expect_error(kind: type[Exception], work: Awaitable[object]) -> Exception:
@@ -23,9 +25,11 @@ async def expect_error(kind: type[Exception], work: Awaitable[object]) -> Except
     try:
         value = await work
     except kind as error:
-        assert str(error), f"{kind.__name__} has no message"
-        return error
-    raise AssertionError(f"expected {kind.__name__}, got {value!r}")
+        raised = error
+    else:
+        raise AssertionError(f"expected {kind.__name__}, got {value!r}")
+    assert str(raised), f"{kind.__name__} has no message"
+    return raised
 
 
 async def in_lease(backend: Backend, work: Callable[[Lease], Awaitable[None]]) -> None:

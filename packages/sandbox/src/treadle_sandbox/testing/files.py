@@ -57,7 +57,9 @@ async def check_unusable_paths_are_typed_errors(backend: Backend) -> None:
 async def check_pipes_and_devices_never_hang(backend: Backend) -> None:
     """FIFOs, sockets and devices are refused at once, also behind a link."""
     async with await backend.lease() as lease:
-        await lease.exec(["sh", "-c", "mkfifo fifo; ln -s fifo link; ln -s /dev/zero zero; ln -s loop loop"])
+        await lease.exec(
+            ["sh", "-c", "mkfifo fifo; ln -s fifo link; ln -s /dev/zero zero; ln -s loop loop"]
+        )
         await run_python(lease, "import socket; socket.socket(socket.AF_UNIX).bind('socket')")
         async with asyncio.timeout(20):
             for name in ("fifo", "link", "socket"):

@@ -38,7 +38,9 @@ async def check_reset_empties_the_slot(backend: Backend) -> None:
 
 
 async def check_a_full_backend_times_out(backend: Backend) -> None:
-    """A lease that can't be had in time is a typed error, and the next one in line gets a free slot."""
+    """A lease that can't be had in time is a typed error, and the next one in line gets a free
+    slot.
+    """
     slots = backend.capabilities.slots
     leases = [await backend.lease() for _ in range(slots)]
     await expect_error(LeaseTimeoutError, backend.lease(timeout=0.05))
