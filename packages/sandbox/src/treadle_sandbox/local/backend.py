@@ -1,9 +1,9 @@
 """Slots on this machine.
 
-`LocalBackend` finds the strongest isolation level by building a real slot with it, at the start. Every later
-slot is built in that way and no other: when it can't be, `lease` raises, it never weakens. A slot lives as
-long as its lease; its files are in memory (at the `process` level in a temporary folder) and vanish with it,
-also when this process is killed.
+`LocalBackend` finds the strongest isolation level by building a real slot with it, at the start.
+Every later slot is built in that way and no other: when it can't be, `lease` raises, it never
+weakens. A slot lives as long as its lease; its files are in memory (at the `process` level in a
+temporary folder) and vanish with it, also when this process is killed.
 """
 
 import asyncio
@@ -24,18 +24,19 @@ from treadle_sandbox.records import Capabilities, Isolation, Limits, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
 _ADVICE = (
-    "Install bubblewrap, allow user namespaces, or accept less: min_isolation='process' runs commands without "
-    "any boundary to this machine"
+    "Install bubblewrap, allow user namespaces, or accept less: min_isolation='process' runs "
+    "commands without any boundary to this machine"
 )
 
 
 class LocalBackend:
     """Slots on this machine, isolated by bubblewrap, by namespaces, or, when allowed, not at all.
 
-    `min_isolation` is the weakest level that is accepted; the strongest that works is used. `"auto"` accepts
-    any. `exclude` leaves levels out. `network=True` shares the host's network, its loopback included.
-    `env` is added to the environment of every command; `read_only` are host paths that slots may read at the
-    same place; `python` is the interpreter of the slots, by default the one that runs this program.
+    `min_isolation` is the weakest level that is accepted; the strongest that works is used.
+    `"auto"` accepts any. `exclude` leaves levels out. `network=True` shares the host's network, its
+    loopback included. `env` is added to the environment of every command; `read_only` are host
+    paths that slots may read at the same place; `python` is the interpreter of the slots, by
+    default the one that runs this program.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class LocalBackend:
     async def __aenter__(self) -> Self:
         """Find the level.
 
-        Raises:
-            IsolationUnavailableError: none at or above `min_isolation` works here; says why for each.
+        Raises: IsolationUnavailableError: none at or above `min_isolation` works here; says why for
+        each.
         """
         if self._state != "new":
             raise errors.BackendStateError("a backend can be entered once; make a new one")
@@ -147,7 +148,9 @@ class LocalBackend:
 
     def _opened(self) -> tuple[Method, Site]:
         if self._state != "open" or self._method is None or self._site is None:
-            raise errors.BackendStateError(f"the backend is {self._state}: use it inside `async with`")
+            raise errors.BackendStateError(
+                f"the backend is {self._state}: use it inside `async with`"
+            )
         return self._method, self._site
 
     async def lease(self, *, timeout: float = 30.0) -> LocalLease:
@@ -182,7 +185,9 @@ class LocalBackend:
 
     async def _take(self, timeout: float) -> int:
         if self._quarantined == self._count:
-            raise errors.BackendStateError(f"all {self._count} slots are in quarantine; restart the backend")
+            raise errors.BackendStateError(
+                f"all {self._count} slots are in quarantine; restart the backend"
+            )
         if self._free and not self._waiters:
             return self._free.popleft()
         waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -194,8 +199,8 @@ class LocalBackend:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 return waiter.result()
             raise errors.LeaseTimeoutError(
-                f"no slot became free within {timeout:g} s: {len(self._leases)} of {self._count} are leased, "
-                f"{self._quarantined} in quarantine; close leases or raise slots="
+                f"no slot became free within {timeout:g} s: {len(self._leases)} of {self._count} "
+                f"are leased, {self._quarantined} in quarantine; close leases or raise slots="
             ) from None
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:

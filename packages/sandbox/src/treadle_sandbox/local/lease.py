@@ -105,7 +105,9 @@ class LocalLease:
 
     def _read_result(self, reply: Reply, workdir: str | None) -> ExecResult:
         if reply.error == frames.BAD_WORKDIR:
-            raise errors.WorkdirError(f"no folder {workdir or self.workdir!r} in the slot; create it first")
+            raise errors.WorkdirError(
+                f"no folder {workdir or self.workdir!r} in the slot; create it first"
+            )
         if reply.error:
             raise errors.SlotLostError(f"the slot can't start commands: {os.strerror(reply.error)}")
         return ExecResult(
@@ -158,7 +160,9 @@ class LocalLease:
         async with self._resetting:
             self._check_open()
             if not await finish(self._slot.stop()):
-                raise errors.SlotStartError(f"lease {self.id}: the old slot didn't end; close the lease")
+                raise errors.SlotStartError(
+                    f"lease {self.id}: the old slot didn't end; close the lease"
+                )
             self._slot = await self._restart()
 
     async def aclose(self) -> None:
@@ -191,11 +195,16 @@ class LocalLease:
             raise errors.LeaseClosedError(f"lease {self.id} is closed; take a new one")
 
     def _base_environment(self) -> dict[str, str]:
-        base = {"PATH": PATH, "HOME": WORKDIR, "TMPDIR": "/tmp"}  # noqa: S108
+        base = {"PATH": PATH, "HOME": WORKDIR, "TMPDIR": "/tmp"}
         folder = self._slot.folder
         if folder is not None:
             path = f"{folder}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-            base = {"PATH": path, "HOME": f"{folder}/work", "TMPDIR": f"{folder}/tmp", MARK: str(folder)}
+            base = {
+                "PATH": path,
+                "HOME": f"{folder}/work",
+                "TMPDIR": f"{folder}/tmp",
+                MARK: str(folder),
+            }
         return {**base, "LANG": "C.UTF-8", "USER": "sandbox", "LOGNAME": "sandbox"}
 
     def _resolve(self, path: str) -> str:
@@ -238,16 +247,24 @@ def _check_command(
     argv: Sequence[str], environment: Mapping[str, str], *, timeout: float, output_limit: int
 ) -> None:
     if isinstance(argv, str) or not argv or not argv[0]:
-        raise errors.InvalidCommandError(f"argv is {argv!r}: give a list that starts with a program")
+        raise errors.InvalidCommandError(
+            f"argv is {argv!r}: give a list that starts with a program"
+        )
     if any("\0" in word for word in argv):
-        raise errors.InvalidCommandError("an argument holds a NUL character; no program can receive it")
+        raise errors.InvalidCommandError(
+            "an argument holds a NUL character; no program can receive it"
+        )
     for name, value in environment.items():
         if not name or "=" in name or "\0" in name + value:
-            raise errors.InvalidCommandError(f"environment variable {name!r} can't be passed on; rename it")
+            raise errors.InvalidCommandError(
+                f"environment variable {name!r} can't be passed on; rename it"
+            )
     if not 0 < timeout < _TIMEOUT_MOST:
         raise errors.InvalidCommandError(f"timeout is {timeout!r}: give seconds above 0")
     if not 0 <= output_limit <= _OUTPUT_MOST:
-        raise errors.InvalidCommandError(f"output_limit is {output_limit!r}: give 0 to {_OUTPUT_MOST} bytes")
+        raise errors.InvalidCommandError(
+            f"output_limit is {output_limit!r}: give 0 to {_OUTPUT_MOST} bytes"
+        )
 
 
 def _file_error(code: int, path: str, limit: int) -> errors.SandboxError:

@@ -22,7 +22,9 @@ _Result = TypeVar("_Result")
 
 
 async def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Await teardown to its end even when the caller is cancelled, then let the cancellation go on."""
+    """Await teardown to its end even when the caller is cancelled, then let the cancellation go
+    on.
+    """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -37,7 +39,11 @@ class Slot:
     """The processes and the folder of one lease between two resets."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, channel: Channel, errors: int, folder: Path | None
+        self,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        errors: int,
+        folder: Path | None,
     ) -> None:
         self._process = process
         self._errors = errors
@@ -49,8 +55,8 @@ class Slot:
     async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "Slot":
         """Start a slot and check that it is what `method` promises.
 
-        Raises:
-            SlotStartError: it can't be built, doesn't hold what it should, or took longer than `timeout`.
+        Raises: SlotStartError: it can't be built, doesn't hold what it should, or took longer than
+        `timeout`.
         """
         folder = None if method.tool else slot_folder.make(site.interpreter)
         launch = plan_launch(method, site, host_id=host_id, folder=folder)
@@ -86,7 +92,9 @@ class Slot:
         return self._process.returncode, message.decode("utf-8", "replace").strip()
 
     async def stop(self) -> bool:
-        """End every process and remove the folder; return whether that is certain. May be called again."""
+        """End every process and remove the folder; return whether that is certain. May be called
+        again.
+        """
         self.channel.close()
         if not await self._ended(_STOP_GENTLY):
             _kill_tree(self._process.pid)
@@ -135,7 +143,7 @@ async def _spawn(launch: Launch, folder: Path | None) -> Slot:
             as_user = {"user": launch.user, "group": launch.user, "extra_groups": []}
         process = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=errors_end,
             env=dict(launch.environment),
@@ -158,7 +166,9 @@ async def _spawn(launch: Launch, folder: Path | None) -> Slot:
 
 
 def _kill_tree(outer: int) -> None:
-    """Kill a process and what is below it; the end of a slot's first process ends its whole namespace."""
+    """Kill a process and what is below it; the end of a slot's first process ends its whole
+    namespace.
+    """
     found = [outer]
     for process in found:
         with contextlib.suppress(OSError):
