@@ -1,1 +1,91 @@
 """The multi-turn agent loop with exact tokens and logprobs, tools and reward-time tool access."""
+
+from treadle_agent_loop.chat_client import ChatClient
+from treadle_agent_loop.context import CommandOutput, ToolContext
+from treadle_agent_loop.errors import (
+    AgentLoopError,
+    ChatTemplateError,
+    ContextLengthError,
+    DuplicateToolError,
+    HistoryRewrittenError,
+    LedgerError,
+    ModelRequestError,
+    ModelServerError,
+    ModelTimeoutError,
+    TokenProtocolError,
+    ToolDefinitionError,
+    ToolError,
+    UnknownModelError,
+    UnknownToolError,
+)
+from treadle_agent_loop.loop import AgentLoop
+from treadle_agent_loop.model import (
+    FinishReason,
+    LedgerReport,
+    Message,
+    ModelClient,
+    ModelSession,
+    ModelTurn,
+    SamplingParams,
+    Segment,
+    Usage,
+)
+from treadle_agent_loop.rollout import RolloutResult, StopReason, ToolOutcome, ToolRecord
+from treadle_agent_loop.standard_tools import (
+    build_python_tool,
+    build_terminal_tool,
+    python_tool,
+    terminal_tool,
+)
+from treadle_agent_loop.token_client import TokenClient
+from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.planning import RewritePolicy
+from treadle_agent_loop.tools import Tool, ToolRegistry, ToolReply, tool
+from treadle_agent_loop.workspace import CommandResult, Workspace
+
+__all__ = [
+    "AgentLoop",
+    "AgentLoopError",
+    "ChatClient",
+    "ChatTemplateError",
+    "ChatTokenizer",
+    "CommandOutput",
+    "CommandResult",
+    "ContextLengthError",
+    "DuplicateToolError",
+    "FinishReason",
+    "HistoryRewrittenError",
+    "LedgerError",
+    "LedgerReport",
+    "Message",
+    "ModelClient",
+    "ModelRequestError",
+    "ModelServerError",
+    "ModelSession",
+    "ModelTimeoutError",
+    "ModelTurn",
+    "RewritePolicy",
+    "RolloutResult",
+    "SamplingParams",
+    "Segment",
+    "StopReason",
+    "TokenClient",
+    "TokenProtocolError",
+    "Tool",
+    "ToolContext",
+    "ToolDefinitionError",
+    "ToolError",
+    "ToolOutcome",
+    "ToolRecord",
+    "ToolRegistry",
+    "ToolReply",
+    "UnknownModelError",
+    "UnknownToolError",
+    "Usage",
+    "Workspace",
+    "build_python_tool",
+    "build_terminal_tool",
+    "python_tool",
+    "terminal_tool",
+    "tool",
+]

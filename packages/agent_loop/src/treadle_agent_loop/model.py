@@ -1,7 +1,7 @@
 """The model, as the loop sees it: a client opens one session per rollout, a session answers turns.
 
-Two kinds of session stand behind this: a chat session (any OpenAI-compatible server, no token data) and a
-token-exact session (token ids in, token ids and logprobs out, kept in a ledger).
+Two kinds of session stand behind this: a chat session (any OpenAI-compatible server, no token data)
+and a token-exact session (token ids in, token ids and logprobs out, kept in a ledger).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from treadle_parsers import ToolCall, ToolSchema
 
 Message = dict[str, Any]
-"""A chat message in OpenAI form: `role`, `content`, and `tool_calls` or `tool_call_id` where they belong."""
+"""A chat message in OpenAI form: `role`, `content`, and `tool_calls` or `tool_call_id` where they
+belong.
+"""
 
 
 class FinishReason(StrEnum):
@@ -68,7 +70,13 @@ class Segment:
     logprobs: tuple[float, ...]
     """The sampling logprob (natural log, finite, <= 0) where trained, 1.0 elsewhere."""
     turns: tuple[int, ...] = ()
-    """Indices of the model turns whose sampled tokens this segment trains."""
+    """Indices of the model turns whose sampled tokens this segment trains; empty for one that is
+    context only (see `LedgerReport.dropped`)."""
+    origin: str = "start"
+    """Why the segment began: `start`, `rewrite` (the template rewrote history), `fork` or
+    `new_history` (messages that continue no known turn)."""
+    parent: int | None = None
+    """Index of the segment that it continues or replaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +86,20 @@ class LedgerReport:
     sampled: int = 0
     trained: int = 0
     dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """Sampled but not exported ids, counted by reason code."""
+    """Sampled but not trained ids, counted by reason code."""
+    rendered: int = 0
+    """Ids that the chat template wrote, over all segments."""
+    synthesised: int = 0
+    """Closing tokens added after turns that were cut off."""
+    rewrites: int = 0
+    """Prompts in which the template had rewritten earlier text."""
+    soft_boundaries: int = 0
+    """Additions that don't begin at a control token."""
+    divergences: dict[str, int] = field(default_factory=dict[str, int])
+    """Turns whose sampled ids differ from what the template would write, by class."""
+    logprobs: str = "unknown"
+    """What the logprobs are of: `processed` (the sampling distribution), `raw` (before temperature
+    and top-p; the trainer must know), or `unknown`."""
 
 
 class ModelSession(Protocol):

@@ -1,8 +1,8 @@
 """The place tools run in, as the loop sees it.
 
-`Workspace` is the only thing the agent loop knows about sandboxes: a lease of `treadle-sandbox` satisfies it
-structurally, and so does anything else with these methods. Expected outcomes (exit codes, timeouts) are
-values; only dead infrastructure raises.
+`Workspace` is the only thing the agent loop knows about sandboxes: a lease of `treadle-sandbox`
+satisfies it structurally, and so does anything else with these methods. Expected outcomes (exit
+codes, timeouts) are values; only dead infrastructure raises.
 """
 
 from collections.abc import Mapping, Sequence

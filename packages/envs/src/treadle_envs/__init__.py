@@ -1,1 +1,49 @@
-"""Agentic RL environments with tools and sandboxes, on Atropos and beyond it."""
+"""Agentic RL environments with tools and sandboxes, on Atropos and beyond it.
+
+This is the core, which knows no trainer: environments, groups of rollouts, evaluation, recording.
+`treadle_envs.atropos` adapts it to Atropos, `treadle_envs.gsm8k` is an environment.
+"""
+
+from treadle_envs.config import EnvironmentConfig, ModelMode
+from treadle_envs.environment import Environment
+from treadle_envs.errors import EnvsError, GroupLostError
+from treadle_envs.evaluation import EvaluationReport, evaluate_items
+from treadle_envs.group import GroupRunner
+from treadle_envs.models import ModelOptions, open_model
+from treadle_envs.observer import NullObserver, Observer, Observers
+from treadle_envs.recording import JsonLines, RolloutRecorder
+from treadle_envs.records import (
+    FailedRollout,
+    Item,
+    LossReason,
+    ScoredGroup,
+    ScoredRollout,
+)
+from treadle_envs.sandboxes import local_backend
+from treadle_envs.settings import ModelSettings, read_model_settings
+
+__all__ = [
+    "Environment",
+    "EnvironmentConfig",
+    "EnvsError",
+    "EvaluationReport",
+    "FailedRollout",
+    "GroupLostError",
+    "GroupRunner",
+    "Item",
+    "JsonLines",
+    "LossReason",
+    "ModelMode",
+    "ModelOptions",
+    "ModelSettings",
+    "NullObserver",
+    "Observer",
+    "Observers",
+    "RolloutRecorder",
+    "ScoredGroup",
+    "ScoredRollout",
+    "evaluate_items",
+    "local_backend",
+    "open_model",
+    "read_model_settings",
+]

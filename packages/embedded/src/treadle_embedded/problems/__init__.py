@@ -8,6 +8,16 @@ from treadle_embedded.problems.problem import (
     split_of,
     stream,
     write_jsonl,
+    write_split,
 )
 
-__all__ = ["TEMPLATES", "Problem", "Split", "generate", "split_of", "stream", "write_jsonl"]
+__all__ = [
+    "TEMPLATES",
+    "Problem",
+    "Split",
+    "generate",
+    "split_of",
+    "stream",
+    "write_jsonl",
+    "write_split",
+]

@@ -78,6 +78,13 @@ def write_jsonl(problems: Iterable[Problem], path: Path) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def write_split(path: Path, split: str) -> None:
+    """Write a data set of GSM8K's sizes: `train` (7,473 problems) or `test` (1,319, held out)."""
+    held_out = split == "test"
+    count, chosen = (1319, Split.HELD_OUT) if held_out else (7473, Split.TRAIN)
+    write_jsonl(generate(count, seed=0, split=chosen), path)
+
+
 def _problem(story: Story, template: str) -> Problem:
     values = story.values()
     result = values[story.steps[-1].name]

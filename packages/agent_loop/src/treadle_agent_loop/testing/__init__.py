@@ -1,0 +1,20 @@
+"""Public fakes for tests: they speak the real protocols, so nothing needs to be patched.
+
+`ScriptedModel` is a `ModelClient` that answers from a list. `HostWorkspace` is a `Workspace` in a
+temporary folder with real processes and no isolation: for tests only. `ToyServer` is a real HTTP
+server of the shapes of vLLM and OpenAI whose answers come from functions.
+"""
+
+from treadle_agent_loop.testing.scripted import ScriptedModel, ScriptedTurn, call
+from treadle_agent_loop.testing.server import Fault, ToyServer, toy_logprob
+from treadle_agent_loop.testing.workspace import HostWorkspace
+
+__all__ = [
+    "Fault",
+    "HostWorkspace",
+    "ScriptedModel",
+    "ScriptedTurn",
+    "ToyServer",
+    "call",
+    "toy_logprob",
+]

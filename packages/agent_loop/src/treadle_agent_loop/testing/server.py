@@ -1,0 +1,226 @@
+"""A small model server for tests: the real HTTP shapes of vLLM and OpenAI over a function that you
+write.
+
+`/v1/completions` takes prompt ids and answers ids with logprobs; `/v1/chat/completions` answers
+messages. What the "model" says comes from your functions; its logprobs are a fixed function of
+everything before a token (`toy_logprob`), so that a test can check them against any exported
+sequence. Faults are served first, in order.
+"""
+
+import asyncio
+import json
+import zlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, cast
+
+from aiohttp import web
+
+from treadle_agent_loop.testing.scripted import ScriptedTurn
+from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+
+TokenScript = Callable[[str], "str | Sequence[int]"]
+"""From the prompt's text to the answer: text (control tokens count) or ids."""
+ChatScript = Callable[[Sequence[Mapping[str, Any]]], ScriptedTurn]
+"""From the messages to the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong instead of an answer."""
+
+    status: int = 500
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: str = '{"error": {"message": "the server is unwell"}}'
+    drop: bool = False
+    """Close the connection without an answer."""
+    hang: bool = False
+    """Never answer."""
+
+
+def toy_logprob(before: Sequence[int], index: int) -> float:
+    """Return the logprob that a toy server gives a token after a sequence of ids."""
+    data = ",".join(map(str, (*before, index))).encode()
+    return -(zlib.crc32(data) % 8000 + 1) / 1000
+
+
+class ToyServer:
+    """Serves scripts on a free port of this machine; use it as an async context manager."""
+
+    def __init__(
+        self,
+        *,
+        tokenizer: ChatTokenizer | None = None,
+        tokens: TokenScript | None = None,
+        chat: ChatScript | None = None,
+        model: str = "toy",
+        max_model_len: int = 32_768,
+        token_ids: bool = True,
+        logprobs: Callable[[list[float | None]], list[float | None] | None] | None = None,
+        echo: Callable[[list[int]], list[int]] | None = None,
+        faults: Sequence[Fault] = (),
+        hold: asyncio.Event | None = None,
+    ) -> None:
+        """`logprobs` and `echo` change what is sent, to play a server that lies; `hold` keeps every
+        answer back until it is set.
+        """
+        self.hold = hold
+        self.tokenizer = tokenizer
+        self.tokens = tokens
+        self.chat = chat
+        self.model = model
+        self.max_model_len = max_model_len
+        self.token_ids = token_ids
+        self.logprobs = logprobs
+        self.echo = echo
+        self.faults = deque(faults)
+        self.requests: list[dict[str, Any]] = []
+        """The bodies of all completion requests that weren't met with a fault."""
+        self.attempts = 0
+        self.open_requests = 0
+        self.peak_open_requests = 0
+        self._changed = asyncio.Condition()
+        self.base_url = ""
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/completions", self._completions)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.base_url = f"http://{host}:{port}/v1"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop serving; safe to call twice."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def wait_open_requests(self, count: int) -> None:
+        """Wait until exactly `count` requests are being served."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.open_requests == count)
+
+    async def _count_open(self, change: int) -> None:
+        async with self._changed:
+            self.open_requests += change
+            self.peak_open_requests = max(self.peak_open_requests, self.open_requests)
+            self._changed.notify_all()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        entry = {"id": self.model, "object": "model", "max_model_len": self.max_model_len}
+        return web.json_response({"object": "list", "data": [entry]})
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._complete)
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._answer)
+
+    async def _served(
+        self, request: web.Request, serve: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> web.StreamResponse:
+        self.attempts += 1
+        await self._count_open(1)
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+            body: dict[str, Any] = await request.json()
+            if self.faults:
+                return await _play(self.faults.popleft(), request)
+            if body.get("model") != self.model:
+                return _refusal(404, f"The model `{body.get('model')}` does not exist.")
+            self.requests.append(body)
+            return web.json_response(serve(body))
+        except web.HTTPException as refusal:
+            return refusal
+        finally:
+            await asyncio.shield(self._count_open(-1))
+
+    def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.tokenizer is None or self.tokens is None:
+            raise _bad_request("this server has no completions")
+        prompt = cast("list[int]", body["prompt"])
+        limit = int(body["max_tokens"])
+        if len(prompt) + 1 > self.max_model_len:
+            raise _bad_request(
+                f"This model's maximum context length is {self.max_model_len} tokens, but the "
+                f"prompt has {len(prompt)}."
+            )
+        said = self.tokens(self.tokenizer.decode(prompt))
+        ids = list(self.tokenizer.encode(said) if isinstance(said, str) else said)
+        stopped = len(ids) <= limit
+        ids = ids[:limit]
+        values: list[float | None] = [
+            toy_logprob((*prompt, *ids[:place]), index) for place, index in enumerate(ids)
+        ]
+        sent = self.logprobs(values) if self.logprobs is not None else values
+        choice: dict[str, Any] = {
+            "index": 0,
+            "text": self.tokenizer.decode(ids),
+            "finish_reason": "stop" if stopped else "length",
+            "logprobs": None if sent is None else {"token_logprobs": sent},
+        }
+        if self.token_ids and body.get("return_token_ids"):
+            choice["token_ids"] = ids
+            choice["prompt_token_ids"] = self.echo(prompt) if self.echo is not None else prompt
+        return {"object": "text_completion", "model": self.model, "choices": [choice]}
+
+    def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.chat is None:
+            raise _bad_request("this server has no chat completions")
+        turn = self.chat(body["messages"])
+        message: dict[str, Any] = {"role": "assistant", "content": turn.content or None}
+        if turn.reasoning:
+            message["reasoning_content"] = turn.reasoning
+        if turn.calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id or f"call_{len(self.requests)}_{index}",
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for index, call in enumerate(turn.calls)
+            ]
+        finish = turn.finish_reason or ("tool_calls" if turn.calls else "stop")
+        choice = {"index": 0, "message": message, "finish_reason": str(finish)}
+        usage = {"prompt_tokens": 10, "completion_tokens": 5}
+        return {"object": "chat.completion", "choices": [choice], "usage": usage}
+
+
+async def _play(fault: Fault, request: web.Request) -> web.StreamResponse:
+    if fault.hang:
+        await asyncio.Event().wait()
+    if fault.drop and request.transport is not None:
+        request.transport.abort()
+    return web.Response(
+        status=fault.status,
+        headers=dict(fault.headers),
+        text=fault.body,
+        content_type="application/json",
+    )
+
+
+def _refusal(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message, "code": status}}, status=status)
+
+
+def _bad_request(message: str) -> web.HTTPException:
+    text = json.dumps({"error": {"message": message, "code": 400}})
+    return web.HTTPBadRequest(text=text, content_type="application/json")

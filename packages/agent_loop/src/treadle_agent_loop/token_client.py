@@ -1,0 +1,155 @@
+"""Token-exact client for stock vLLM and servers of its shape: ids in, ids and logprobs out.
+
+It uses `/v1/completions` with prompt ids, `return_token_ids` and `skip_special_tokens: false`. Ids
+are never made from text that the server returned: the text a parser reads is decoded here from the
+sampled ids. Before the first request of a rollout the client asks `/v1/models` once for the model
+and its context window.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from treadle_agent_loop.completions import Completion, complete, detect_logprobs_mode
+from treadle_agent_loop.errors import AgentLoopError
+from treadle_agent_loop.http import HttpSettings, HttpStatistics, JsonHttpClient
+from treadle_agent_loop.model import SamplingParams
+from treadle_agent_loop.serving import check_model
+from treadle_agent_loop.token_session import TokenSession
+from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.planning import RewritePolicy
+from treadle_parsers import get_parser
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What the server says about itself."""
+
+    context_length: int | None
+    """Tokens that prompt and answer may have together, where known."""
+
+
+class TokenClient:
+    """A pooled connection to one token-exact engine."""
+
+    token_exact = True
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        tokenizer: ChatTokenizer,
+        api_key: str | None = None,
+        parser: str = "hermes",
+        rewrite_policy: RewritePolicy = RewritePolicy.BRANCH,
+        context_length: int | None = None,
+        timeout: float = 600.0,
+        attempts: int = 5,
+        backoff: float = 0.5,
+        concurrency: int = 256,
+    ) -> None:
+        """`base_url` ends in `/v1`; `context_length` overrides what the server says.
+
+        Raises:
+            UnknownParserError: `parser` names no format of `treadle_parsers`.
+        """
+        self.model = model
+        self.tokenizer = tokenizer
+        self.parser = get_parser(parser)
+        self.rewrite_policy = rewrite_policy
+        self.http = JsonHttpClient(
+            HttpSettings(
+                base_url=base_url,
+                api_key=api_key,
+                timeout=timeout,
+                attempts=attempts,
+                backoff=backoff,
+                concurrency=concurrency,
+            )
+        )
+        self._context_length = context_length
+        self._facts: ServerFacts | None = None
+        self._logprobs_mode: str | None = None
+        self._asking = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; safe to call twice."""
+        await self.http.aclose()
+
+    def session(self) -> TokenSession:
+        """Open the model's side of one rollout, with a ledger of its own."""
+        return TokenSession(self)
+
+    def statistics(self) -> HttpStatistics:
+        """Return the request counters."""
+        return self.http.statistics()
+
+    async def check(self) -> ServerFacts:
+        """Make sure that the server offers the model; asked once, then remembered.
+
+        Raises:
+            UnknownModelError: it doesn't; the message names those it offers.
+            ModelServerError: the server can't be reached.
+        """
+        async with self._asking:
+            if self._facts is None:
+                entry = await check_model(self.http, self.model)
+                told = entry.max_model_len if entry is not None else None
+                self._facts = ServerFacts(context_length=self._context_length or told)
+            return self._facts
+
+    async def probe(self) -> None:
+        """Sample one token to make sure that the server speaks token ids.
+
+        Raises:
+            TokenProtocolError: it doesn't return token ids, or changes the prompt.
+            ModelServerError: the server can't be reached.
+        """
+        await self.check()
+        ids = self.tokenizer.encode("Hello")
+        await self.complete(ids, SamplingParams(max_tokens=1, temperature=0.0))
+
+    async def complete(
+        self, prompt: Sequence[int], sampling: SamplingParams, *, turn: int = 0
+    ) -> Completion:
+        """Continue a prompt; `turn` varies the seed."""
+        return await complete(self.http, self.model, prompt, sampling, turn=turn)
+
+    async def logprobs_mode(self, sampling: SamplingParams) -> str:
+        """Return what the server's logprobs are of: `processed`, `raw` or `unknown`.
+
+        At temperature 1 without top-p both are the same. Otherwise the server is asked once, by
+        sampling one token at two temperatures, and raw logprobs are warned about.
+        """
+        if sampling.temperature == 1.0 and sampling.top_p == 1.0:
+            return "processed"
+        async with self._asking:
+            if self._logprobs_mode is None:
+                prompt = self.tokenizer.encode("Hello")
+                try:
+                    self._logprobs_mode = await detect_logprobs_mode(self.http, self.model, prompt)
+                except AgentLoopError:
+                    self._logprobs_mode = "unknown"
+                if self._logprobs_mode == "raw":
+                    _log.warning(
+                        "the server returns logprobs before temperature and top-p; start vLLM with "
+                        "--logprobs-mode processed_logprobs, or sample at temperature 1"
+                    )
+            return self._logprobs_mode

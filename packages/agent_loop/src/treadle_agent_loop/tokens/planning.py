@@ -1,0 +1,202 @@
+"""Plans the next prompt: which known turn it goes on from, and which ids are added.
+
+A plan changes nothing; the ledger commits it together with the answer. Planning is the expensive
+part (it renders and encodes) and touches no shared state, so it may run in a thread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from treadle_agent_loop.errors import HistoryRewrittenError
+from treadle_agent_loop.model import Message
+from treadle_agent_loop.tokens.chain import text_digest
+from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.delta import Delta, find_delta
+from treadle_agent_loop.tokens.guard import BREAK
+from treadle_agent_loop.tokens.spans import Origin, Provenance, Span, Turn
+from treadle_parsers import ToolSchema
+
+
+class RewritePolicy(StrEnum):
+    """What to do when the chat template rewrites text that was already sent."""
+
+    BRANCH = "branch"
+    """Begin a new segment with the template's own rendering; the earlier segments are exported too.
+    """
+    APPEND_ONLY = "append_only"
+    """Keep the ids as they were sent and sampled, and append only what is new."""
+    REFUSE = "refuse"
+    """Raise `HistoryRewrittenError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPlan:
+    """The next prompt and where it comes from."""
+
+    ids: tuple[int, ...]
+    """The whole prompt."""
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSchema, ...]
+    digests: tuple[bytes, ...]
+    """One per message, see `chain_digests`."""
+    base: Turn | None
+    """The turn it goes on from in the same context; None begins a context."""
+    origin: Origin
+    parent: int | None
+    added: tuple[Span, ...]
+    """What follows the base's ids; `call` is not yet set in them."""
+    text: str
+    """The guarded rendering of the whole prompt."""
+    delta: Delta | None = None
+    """What the template writes after the base's turn."""
+    rewritten: bool = False
+    """Whether the template changed text that was already sent."""
+    injections: int = 0
+    """Markers in the added content that were kept from becoming control tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A turn to go on from, and the ids of its context up to it."""
+
+    turn: Turn
+    ids: tuple[int, ...]
+
+
+def plan_prompt(
+    tokenizer: ChatTokenizer,
+    policy: RewritePolicy,
+    messages: tuple[Message, ...],
+    tools: tuple[ToolSchema, ...],
+    digests: tuple[bytes, ...],
+    base: Base | None,
+    last_context: int | None,
+) -> PromptPlan:
+    """Plan the prompt for a conversation.
+
+    Raises:
+        HistoryRewrittenError: the template rewrote history and the policy is `refuse`.
+        ChatTemplateError: the template refuses the messages.
+    """
+    current = tokenizer.render(messages, tools, generation_prompt=True)
+    rewritten = False
+    if base is not None:
+        turn = base.turn
+        kept = text_digest(current[: turn.prompt_length]) == turn.prompt_digest
+        delta = None
+        if kept or policy is RewritePolicy.APPEND_ONLY:
+            delta = _delta(tokenizer, messages, tools, current, turn, kept=kept)
+        rewritten = not kept or delta is None or turn.reasoning not in delta.body
+        if rewritten and policy is RewritePolicy.REFUSE:
+            raise HistoryRewrittenError(
+                f"the chat template rewrote text before message {turn.messages} that was already "
+                "sent; choose the policy `branch` or `append_only`, or another template"
+            )
+        if delta is not None and (not rewritten or policy is RewritePolicy.APPEND_ONLY):
+            added = _added(tokenizer, delta, turn, base.ids, len(messages))
+            return PromptPlan(
+                ids=base.ids + tuple(index for span in added for index in span.ids),
+                messages=messages,
+                tools=tools,
+                digests=digests,
+                base=turn,
+                origin=Origin.FORK,
+                parent=turn.context,
+                added=added,
+                text=current,
+                delta=delta,
+                rewritten=rewritten,
+                injections=delta.text.count(BREAK),
+            )
+    ids = tokenizer.encode(current)
+    first = Origin.START if last_context is None else Origin.NEW_HISTORY
+    return PromptPlan(
+        ids=ids,
+        messages=messages,
+        tools=tools,
+        digests=digests,
+        base=None,
+        origin=Origin.REWRITE if base is not None else first,
+        parent=base.turn.context if base is not None else last_context,
+        added=(
+            Span(
+                kind=Provenance.RENDERED,
+                ids=ids,
+                call=-1,
+                first_message=0,
+                last_message=len(messages) - 1,
+            ),
+        ),
+        text=current,
+        rewritten=rewritten,
+        injections=current.count(BREAK),
+    )
+
+
+def _delta(
+    tokenizer: ChatTokenizer,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSchema],
+    current: str,
+    turn: Turn,
+    *,
+    kept: bool,
+) -> Delta | None:
+    first_new = turn.messages
+    marked = ""
+    if first_new < len(messages):
+        marked = tokenizer.render(messages, tools, generation_prompt=True, mark=first_new)
+    return find_delta(
+        current=current,
+        marked=marked,
+        without_new=lambda: tokenizer.render(messages[:first_new], tools, generation_prompt=False),
+        begin=turn.prompt_length if kept else 0,
+        ending=turn.ending,
+        closers=tokenizer.closers,
+        turn_tail=tokenizer.turn_tail,
+    )
+
+
+def _added(
+    tokenizer: ChatTokenizer, delta: Delta, turn: Turn, before: tuple[int, ...], messages: int
+) -> tuple[Span, ...]:
+    """Encode a delta together with its close, so that nothing merges across."""
+    last = max(messages - 1, turn.messages - 1)
+    rendered = Span(
+        kind=Provenance.RENDERED,
+        ids=(),
+        call=-1,
+        first_message=min(turn.messages, last),
+        last_message=last,
+    )
+    if delta.close is None:
+        ids = tokenizer.encode(delta.text)
+        at_control = bool(ids) and tokenizer.control_text(ids[0]) is not None
+        soft = not at_control and turn.ending.control is None
+        merges = soft and _merges(tokenizer, before[-8:], delta.text, ids)
+        return (replace(rendered, ids=ids, soft=soft, merges=merges),)
+    close = tokenizer.id_of(delta.close)
+    ids = tokenizer.encode(delta.close + delta.text)
+    if ids[:1] == (close,):
+        rendered = replace(rendered, ids=ids[1:])
+    else:
+        rendered = replace(rendered, ids=tokenizer.encode(delta.text), soft=True, merges=True)
+    if turn.ending.control == delta.close:
+        return (rendered,)
+    answer = turn.messages - 1
+    synthesised = Span(
+        kind=Provenance.SYNTHESISED,
+        ids=(close,),
+        call=-1,
+        first_message=answer,
+        last_message=answer,
+    )
+    return (synthesised, rendered)
+
+
+def _merges(
+    tokenizer: ChatTokenizer, tail: tuple[int, ...], text: str, ids: tuple[int, ...]
+) -> bool:
+    """Cross-check a soft boundary: would the tokenizer have merged over it?"""
+    return tokenizer.encode(tokenizer.decode(tail) + text) != tail + ids

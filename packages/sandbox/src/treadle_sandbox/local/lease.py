@@ -1,0 +1,279 @@
+"""The exclusive use of one local slot."""
+
+import asyncio
+import errno
+import os
+import posixpath
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from treadle_sandbox import errors, transfer
+from treadle_sandbox.local.channel import Reply
+from treadle_sandbox.local.counters import Counters
+from treadle_sandbox.local.folder import MARK
+from treadle_sandbox.local.root import PATH, WORKDIR
+from treadle_sandbox.local.slot import Slot, finish
+from treadle_sandbox.records import ExecResult, FileEntry, Isolation, Limits
+from treadle_sandbox.slot import frames
+
+_ANSWER_GRACE = 15.0
+_FILE_TIMEOUT = 60.0
+_TIMEOUT_MOST = 10_000_000.0
+_OUTPUT_MOST = 200_000_000
+_EXECUTABLE, _PLAIN = 0o755, 0o644
+
+
+class LocalLease:
+    """A slot in use. `LocalBackend.lease` makes it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        slot: Slot,
+        isolation: Isolation,
+        limits: Limits,
+        environment: Mapping[str, str],
+        restart: Callable[[], Awaitable[Slot]],
+        give_back: "Callable[[LocalLease, bool], None]",
+        counters: Counters,
+    ) -> None:
+        self._name = name
+        self._slot = slot
+        self._isolation = isolation
+        self._limits = _resource_limits(limits, isolation)
+        self._environment = environment
+        self._restart = restart
+        self._give_back = give_back
+        self._counters = counters
+        self._closing: asyncio.Future[None] | None = None
+        self._resetting = asyncio.Lock()
+
+    @property
+    def id(self) -> str:
+        """Unique name of this lease."""
+        return self._name
+
+    @property
+    def isolation(self) -> Isolation:
+        """The level that holds here."""
+        return self._isolation
+
+    @property
+    def workdir(self) -> str:
+        """The working directory as commands see it."""
+        return WORKDIR if self._slot.folder is None else str(self._slot.folder / "work")
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        workdir: str | None = None,
+        timeout: float = 30.0,
+        output_limit: int = 1_000_000,
+    ) -> ExecResult:
+        """Run one command to its end; see `treadle_sandbox.Lease.exec`."""
+        self._check_open()
+        environment = {**self._base_environment(), **self._environment, **(env or {})}
+        _check_command(argv, environment, timeout=timeout, output_limit=output_limit)
+        number, future = self._slot.channel.send(
+            {
+                "op": "exec",
+                "argv": list(argv),
+                "env": environment,
+                "workdir": self._resolve(workdir or "."),
+                "stdin": bytes(stdin),
+                "timeout": float(timeout),
+                "output_limit": output_limit,
+                "limits": self._limits,
+            }
+        )
+        try:
+            with self._counters.command():
+                reply = await self._slot.channel.wait(future, timeout=timeout + _ANSWER_GRACE)
+        except asyncio.CancelledError:
+            self._slot.channel.send_cancel(number)
+            await finish(_settle(future))
+            raise
+        result = self._read_result(reply, workdir)
+        self._counters.timeouts += result.timed_out
+        return result
+
+    def _read_result(self, reply: Reply, workdir: str | None) -> ExecResult:
+        if reply.error == frames.BAD_WORKDIR:
+            raise errors.WorkdirError(
+                f"no folder {workdir or self.workdir!r} in the slot; create it first"
+            )
+        if reply.error:
+            raise errors.SlotLostError(f"the slot can't start commands: {os.strerror(reply.error)}")
+        return ExecResult(
+            exit_code=reply.exit_code,
+            stdout=reply.first,
+            stderr=reply.second,
+            timed_out=bool(reply.flags & frames.TIMED_OUT),
+            truncated=bool(reply.flags & frames.TRUNCATED),
+            stdout_bytes=reply.stdout_bytes,
+            stderr_bytes=reply.stderr_bytes,
+            seconds=reply.seconds,
+            isolation=self._isolation,
+        )
+
+    async def read_file(self, path: str, *, limit: int = 16_000_000) -> bytes:
+        """Return a regular file's bytes; see `treadle_sandbox.Lease.read_file`."""
+        return (await self._ask({"op": "read", "path": path, "limit": limit})).first
+
+    async def write_file(self, path: str, data: bytes, *, executable: bool = False) -> None:
+        """Write a file and create its parent folders; see `treadle_sandbox.Lease.write_file`."""
+        mode = _EXECUTABLE if executable else _PLAIN
+        await self._ask({"op": "write", "path": path, "data": bytes(data), "mode": mode})
+
+    async def list_files(self, path: str = ".") -> tuple[FileEntry, ...]:
+        """Return the regular files below a folder, sorted by path; links aren't followed."""
+        listing = (await self._ask({"op": "list", "path": path})).first
+        entries: list[FileEntry] = []
+        for row in listing.split(b"\0")[:-1]:
+            mode, size, name = row.split(b" ", 2)
+            executable = bool(int(mode, 8) & 0o100)
+            entries.append(FileEntry(path=os.fsdecode(name), size=int(size), executable=executable))
+        return tuple(sorted(entries, key=lambda entry: entry.path))
+
+    async def upload(self, source: Path, target: str = ".") -> int:
+        """Copy a file or the regular files of a folder into the slot; return their number."""
+        return await transfer.upload(self, source, target)
+
+    async def download(self, source: str, target: Path, *, limit: int = 64_000_000) -> int:
+        """Copy a file or a folder out of the slot; return the number of files."""
+        return await transfer.download(self, source, target, limit=limit)
+
+    async def kill_all(self) -> None:
+        """End every process of the slot; files stay."""
+        reply = await self._ask({"op": "kill", "path": "."})
+        if reply.flags & frames.UNFIT:
+            raise errors.SlotLostError("a process of the slot can't be ended; take a new lease")
+
+    async def reset(self) -> None:
+        """End every process and start again with an empty working directory."""
+        async with self._resetting:
+            self._check_open()
+            if not await finish(self._slot.stop()):
+                raise errors.SlotStartError(
+                    f"lease {self.id}: the old slot didn't end; close the lease"
+                )
+            self._slot = await self._restart()
+
+    async def aclose(self) -> None:
+        """End every process, delete every file and give the slot back. May be called again."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await finish(_follow(self._closing))
+
+    async def _close(self) -> None:
+        async with self._resetting:
+            clean = False
+            try:
+                clean = await self._slot.stop()
+            finally:
+                self._give_back(self, clean)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise errors.LeaseClosedError(f"lease {self.id} is closed; take a new one")
+
+    def _base_environment(self) -> dict[str, str]:
+        base = {"PATH": PATH, "HOME": WORKDIR, "TMPDIR": "/tmp"}
+        folder = self._slot.folder
+        if folder is not None:
+            path = f"{folder}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+            base = {
+                "PATH": path,
+                "HOME": f"{folder}/work",
+                "TMPDIR": f"{folder}/tmp",
+                MARK: str(folder),
+            }
+        return {**base, "LANG": "C.UTF-8", "USER": "sandbox", "LOGNAME": "sandbox"}
+
+    def _resolve(self, path: str) -> str:
+        if "\0" in path:
+            raise errors.InvalidCommandError(f"a path can't hold a NUL character: {path!r}")
+        return posixpath.join(self.workdir, path)
+
+    async def _ask(self, request: dict[str, Any]) -> Reply:
+        self._check_open()
+        path = request["path"]
+        _, future = self._slot.channel.send({**request, "path": self._resolve(path)})
+        reply = await self._slot.channel.wait(future, timeout=_FILE_TIMEOUT)
+        if reply.error:
+            raise _file_error(reply.error, path, request.get("limit", 0))
+        return reply
+
+
+async def _settle(future: asyncio.Future[Reply]) -> None:
+    await asyncio.wait({future}, timeout=_ANSWER_GRACE)
+
+
+async def _follow(future: asyncio.Future[None]) -> None:
+    await future
+
+
+def _resource_limits(limits: Limits, isolation: Isolation) -> dict[str, int]:
+    values = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_AS": limits.memory_bytes,
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_FSIZE": limits.file_bytes,
+        "RLIMIT_CPU": limits.cpu_seconds,
+    }
+    if isolation is not Isolation.PROCESS:
+        values["RLIMIT_NPROC"] = limits.processes
+    return values
+
+
+def _check_command(
+    argv: Sequence[str], environment: Mapping[str, str], *, timeout: float, output_limit: int
+) -> None:
+    if isinstance(argv, str) or not argv or not argv[0]:
+        raise errors.InvalidCommandError(
+            f"argv is {argv!r}: give a list that starts with a program"
+        )
+    if any("\0" in word for word in argv):
+        raise errors.InvalidCommandError(
+            "an argument holds a NUL character; no program can receive it"
+        )
+    for name, value in environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise errors.InvalidCommandError(
+                f"environment variable {name!r} can't be passed on; rename it"
+            )
+    if not 0 < timeout < _TIMEOUT_MOST:
+        raise errors.InvalidCommandError(f"timeout is {timeout!r}: give seconds above 0")
+    if not 0 <= output_limit <= _OUTPUT_MOST:
+        raise errors.InvalidCommandError(
+            f"output_limit is {output_limit!r}: give 0 to {_OUTPUT_MOST} bytes"
+        )
+
+
+def _file_error(code: int, path: str, limit: int) -> errors.SandboxError:
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        return errors.SlotFileNotFoundError(errno.ENOENT, "no such file in the slot", path)
+    if code == frames.NOT_REGULAR:
+        return errors.NotRegularFileError(errno.EINVAL, "not a regular file", path)
+    if code == frames.TOO_LARGE:
+        return errors.FileTooLargeError(errno.EFBIG, f"more than the limit of {limit}", path)
+    if code == frames.OUTSIDE:
+        return errors.SlotFileError(errno.EXDEV, "leads out of the slot", path)
+    return errors.SlotFileError(code, os.strerror(code), path)

@@ -1,0 +1,118 @@
+"""The minimal root file system of a namespaced slot, as a plan.
+
+System folders and the Python installation are bound read-only at their own paths; /etc holds a few
+harmless files; home folders, other slots and everything else of the host are absent. The plan is
+made once a backend.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKDIR = "/workspace"
+PROGRAMS = "/run/treadle/bin"
+PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_STORES = ("/nix/store", "/gnu/store")
+_ETC = (
+    *("alternatives", "ca-certificates", "crypto-policies", "localtime", "mime.types", "protocols"),
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "pki/tls/certs", "pki/ca-trust", "services"),
+    *("ssl/certs", "ssl/openssl.cnf", "terminfo"),
+)
+_ACCOUNTS = """\
+root:x:0:0:root:/nonexistent:/usr/sbin/nologin
+sandbox:x:1000:1000:sandbox:/workspace:/bin/sh
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
+_GROUPS = "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"
+_HOSTS = "127.0.0.1 localhost sandbox\n::1 localhost\n"
+_NAME_SERVICES = "passwd: files\ngroup: files\nhosts: files dns\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """The Python that serves the slot and that commands find as `python3`."""
+
+    executable: str
+    prefix: str
+
+    @classmethod
+    def find(cls, executable: Path | None) -> "Interpreter":
+        """Return the given interpreter, or the one that runs this program, without its virtual
+        environment.
+        """
+        own = str(getattr(sys, "_base_executable", "") or sys.executable)
+        real = os.path.realpath(executable or own)
+        prefix = sys.base_prefix if executable is None else str(Path(real).parent.parent)
+        return cls(executable=real, prefix=os.path.realpath(prefix))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """What the root holds, besides /proc, /dev, /tmp and the working directory."""
+
+    binds: tuple[tuple[str, str], ...]
+    """Host path and path in the slot, read-only, parents first."""
+    links: tuple[tuple[str, str], ...]
+    """Target and path of symbolic links."""
+    files: tuple[tuple[str, bytes], ...]
+    """Path and content of made-up files."""
+
+    def parents(self) -> tuple[str, ...]:
+        """Return the folders above all entries, outermost first; every user may pass them."""
+        paths = [target for _, target in (*self.binds, *self.links)]
+        paths += [path for path, _ in self.files]
+        above = {str(parent) for path in paths for parent in Path(path).parents}
+        inside = [target for _, target in self.binds]
+        return tuple(sorted(parent for parent in above - {"/"} if not _is_within(parent, inside)))
+
+    def top(self) -> frozenset[str]:
+        """Return the names that may stand in `/`."""
+        paths = [target for _, target in (*self.binds, *self.links)]
+        paths += [path for path, _ in self.files]
+        own = {"proc", "dev", "tmp", WORKDIR.strip("/")}
+        return frozenset({path.split("/")[1] for path in paths} | own)
+
+
+def plan_root(interpreter: Interpreter, read_only: Iterable[Path], *, network: bool) -> Root:
+    """Plan the root for this machine."""
+    binds = ["/usr"]
+    links: list[tuple[str, str]] = []
+    for name in _MERGED:
+        folder = f"/{name}"
+        if Path(folder).is_symlink():
+            links.append((str(Path(folder).readlink()), folder))
+        elif Path(folder).is_dir():
+            binds.append(folder)
+    binds += [store for store in _STORES if Path(store).is_dir()]
+    binds += [f"/etc/{name}" for name in _ETC if Path(f"/etc/{name}").exists()]
+    wanted = [interpreter.prefix, *(os.path.realpath(path) for path in read_only)]
+    binds += [path for path in wanted if not _is_within(path, binds)]
+    links += [(interpreter.executable, f"{PROGRAMS}/{name}") for name in ("python3", "python")]
+    files = {
+        "/etc/passwd": _ACCOUNTS,
+        "/etc/group": _GROUPS,
+        "/etc/hosts": _HOSTS,
+        "/etc/nsswitch.conf": _NAME_SERVICES,
+    }
+    if network:
+        files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
+    return Root(
+        binds=tuple((os.path.realpath(path), path) for path in binds),
+        links=tuple(links),
+        files=tuple((path, text.encode()) for path, text in files.items()),
+    )
+
+
+def _is_within(path: str, folders: list[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,179 @@
+"""One slot: a confined process tree, from its start to the proof of its end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from treadle_sandbox.errors import SlotLostError, SlotStartError
+from treadle_sandbox.local import folder as slot_folder
+from treadle_sandbox.local.bundle import build_bundle
+from treadle_sandbox.local.channel import Channel
+from treadle_sandbox.local.launch import Launch, Method, Site, plan_launch, verify
+from treadle_sandbox.slot import frames
+
+_STOP_GENTLY, _STOP_HARD = 3.0, 5.0
+_MESSAGE_MOST = 4000
+_Result = TypeVar("_Result")
+
+
+async def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Await teardown to its end even when the caller is cancelled, then let the cancellation go
+    on.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        raise
+
+
+class Slot:
+    """The processes and the folder of one lease between two resets."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        errors: int,
+        folder: Path | None,
+    ) -> None:
+        self._process = process
+        self._errors = errors
+        self.channel = channel
+        self.folder = folder
+        """Its folder on the host, at the `process` level alone."""
+
+    @classmethod
+    async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "Slot":
+        """Start a slot and check that it is what `method` promises.
+
+        Raises: SlotStartError: it can't be built, doesn't hold what it should, or took longer than
+        `timeout`.
+        """
+        folder = None if method.tool else slot_folder.make(site.interpreter)
+        launch = plan_launch(method, site, host_id=host_id, folder=folder)
+        try:
+            slot = await _spawn_or_undo(launch, folder)
+        except OSError as error:
+            if folder is not None:
+                slot_folder.remove(folder)
+            raise SlotStartError(f"can't start {launch.argv[0]!r}: {error}") from error
+        try:
+            config = frames.encode_request(dict(launch.config))
+            slot.channel.send_raw(build_bundle() + config)
+            reply = await slot.channel.wait(slot.channel.greeting, timeout=timeout)
+            verify(reply.first, method, site)
+        except SlotLostError as error:
+            code, message = await finish(slot._fail())
+            text = message or str(error)
+            raise SlotStartError(f"a {method.isolation} slot ended with {code}: {text}") from error
+        except BaseException:
+            await finish(slot.stop())
+            raise
+        return slot
+
+    async def _fail(self) -> tuple[int | None, str]:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_GENTLY):
+                await self._process.wait()
+        os.set_blocking(self._errors, False)
+        message = b""
+        with contextlib.suppress(OSError):
+            message = os.read(self._errors, _MESSAGE_MOST)
+        await self.stop()
+        return self._process.returncode, message.decode("utf-8", "replace").strip()
+
+    async def stop(self) -> bool:
+        """End every process and remove the folder; return whether that is certain. May be called
+        again.
+        """
+        self.channel.close()
+        if not await self._ended(_STOP_GENTLY):
+            _kill_tree(self._process.pid)
+            if not await self._ended(_STOP_HARD):
+                return False
+        if self._errors >= 0:
+            os.close(self._errors)
+            self._errors = -1
+        if self.folder is None or (self._process.returncode == 0 and not self.folder.exists()):
+            return True
+        return await asyncio.to_thread(slot_folder.sweep, self.folder)
+
+    async def _ended(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._process.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
+    spawning = asyncio.ensure_future(_spawn(launch, folder))
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        await asyncio.wait({spawning})
+        if spawning.exception() is None:
+            await finish(spawning.result().stop())
+        raise
+
+
+async def _spawn(launch: Launch, folder: Path | None) -> Slot:
+    ours, theirs = socket.socketpair()
+    errors, errors_end = os.pipe()
+    contents: list[int] = []
+    try:
+        for data in launch.files:
+            contents.append(os.memfd_create("treadle"))
+            os.write(contents[-1], data)
+            os.lseek(contents[-1], 0, os.SEEK_SET)
+        names = {f"{{{place}}}": str(descriptor) for place, descriptor in enumerate(contents)}
+        argv = [names.get(word, word) for word in launch.argv]
+        as_user: dict[str, Any] = {}
+        if launch.user is not None:
+            as_user = {"user": launch.user, "group": launch.user, "extra_groups": []}
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=theirs.fileno(),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=errors_end,
+            env=dict(launch.environment),
+            cwd="/",
+            start_new_session=True,
+            pass_fds=contents,
+            **as_user,
+        )
+    except BaseException:
+        ours.close()
+        os.close(errors)
+        raise
+    finally:
+        theirs.close()
+        for descriptor in (errors_end, *contents):
+            os.close(descriptor)
+    ours.setblocking(False)
+    _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
+    return Slot(process, channel, errors, folder)
+
+
+def _kill_tree(outer: int) -> None:
+    """Kill a process and what is below it; the end of a slot's first process ends its whole
+    namespace.
+    """
+    found = [outer]
+    for process in found:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+            found += [int(child) for child in text.split()]
+    for process in reversed(found):
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)

@@ -1,0 +1,138 @@
+"""What a sandbox takes and gives, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Isolation(StrEnum):
+    """How strongly a slot is separated from the host, weakest first; members compare by
+    strength.
+    """
+
+    PROCESS = "process"
+    """Plain processes with resource limits and a folder of their own. No boundary: they see the
+    host's files, processes and network with the rights of this user.
+    """
+    NAMESPACES = "namespaces"
+    """Namespaces through util-linux `unshare`, a minimal root, no capability, a system call
+    filter.
+    """
+    BUBBLEWRAP = "bubblewrap"
+    """The same, with the root built by bubblewrap."""
+
+    @property
+    def strength(self) -> int:
+        """Rank among the levels, from 0."""
+        return list(Isolation).index(self)
+
+    def __lt__(self, other: str) -> bool:
+        return self.strength < Isolation(other).strength
+
+    def __le__(self, other: str) -> bool:
+        return self.strength <= Isolation(other).strength
+
+    def __gt__(self, other: str) -> bool:
+        return self.strength > Isolation(other).strength
+
+    def __ge__(self, other: str) -> bool:
+        return self.strength >= Isolation(other).strength
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Resource limits of a slot. Those of a process hold for each process, not for their sum."""
+
+    memory_bytes: int = 2 << 30
+    """Address space of a process."""
+    processes: int = 128
+    """Processes and threads of a slot at one time. Not set at the `process` level, where the system
+    counts all processes of the user.
+    """
+    open_files: int = 512
+    """Descriptors of a process."""
+    file_bytes: int = 256 << 20
+    """Size of one file that a process writes."""
+    cpu_seconds: int = 600
+    """Processor time of a process."""
+    disk_bytes: int = 256 << 20
+    """Room of the working directory; again for /tmp and for /dev/shm. Held in memory. Not set at
+    the `process` level.
+    """
+    disk_files: int = 50_000
+    """Files and folders in each of those. Set at the `namespaces` level alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a started backend really gives."""
+
+    backend: str
+    """Name of the backend, for example `local`."""
+    isolation: Isolation
+    """The level that was probed by running it, and that holds for every slot."""
+    slots: int
+    network: bool
+    """Whether commands reach the host's network, its loopback included."""
+    separate_user: bool
+    """Whether each slot has a user id of its own on the host."""
+    limits: Limits
+    unlimited: tuple[str, ...]
+    """Names of the fields of `limits` that don't hold at this level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecResult:
+    """What one finished command left."""
+
+    exit_code: int
+    """Exit status; 128 + n for signal n; 124 for a timeout; 126 and 127 when the command can't be
+    run or found.
+    """
+    stdout: bytes
+    """Standard output. When it was cut: its head and tail around a line with the number of missing
+    bytes.
+    """
+    stderr: bytes
+    """Standard error, in the same way."""
+    timed_out: bool
+    """Whether the timeout ended it and everything below it; the output up to then is kept."""
+    truncated: bool
+    """Whether a stream was longer than `output_limit`."""
+    stdout_bytes: int
+    """How much was written to standard output in all."""
+    stderr_bytes: int
+    """How much was written to standard error in all."""
+    seconds: float
+    """Time from start to end, measured in the slot."""
+    isolation: Isolation
+    """The level the command ran under."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A regular file of a slot."""
+
+    path: str
+    """Relative to the folder that was listed."""
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """The state of a backend and its counters since it started."""
+
+    slots: int
+    leased: int
+    waiting: int
+    """Callers of `lease` that wait for a slot."""
+    quarantined: int
+    """Slots out of use because something of a former lease may be left in them."""
+    leases: int
+    execs: int
+    running: int
+    """Commands that run now."""
+    timeouts: int
+    failures: Mapping[str, int]
+    """Infrastructure failures by the name of their error."""
