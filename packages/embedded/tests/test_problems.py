@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle_embedded.problems import TEMPLATES, Split, generate, split_of
+from treadle_embedded.problems import TEMPLATES, Split, generate, split_of, write_split
 from treadle_embedded.problems.__main__ import main
 from treadle_embedded.problems.story import OPERATIONS, expression, step, tell
 
@@ -94,6 +94,14 @@ def test_the_command_writes_json_lines(tmp_path):
     assert main(["--count", "20", "--seed", "5", "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert rows == [{"question": p.question, "answer": p.answer} for p in generate(20, 5)]
+
+
+def test_a_data_set_has_the_sizes_of_gsm8k_and_keeps_the_splits_apart(tmp_path):
+    for split, count, kind in (("train", 7473, Split.TRAIN), ("test", 1319, Split.HELD_OUT)):
+        write_split(tmp_path / split, split)
+        lines = (tmp_path / split).read_text(encoding="utf-8").splitlines()
+        assert len(lines) == count
+        assert {split_of(json.loads(line)["question"]) for line in lines} == {kind}
 
 
 def test_the_command_says_why_it_cannot_write(tmp_path, capsys):

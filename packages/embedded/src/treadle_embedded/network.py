@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from treadle_embedded.errors import BundleError
@@ -74,6 +73,9 @@ class Network:
 
 
 def _open(path: Path) -> Any:
+    # Here and not above: programs that only start the server needn't load the runtime.
+    import onnxruntime
+
     runtime = cast("Any", onnxruntime)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1

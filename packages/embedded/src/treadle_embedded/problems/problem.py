@@ -80,8 +80,7 @@ def write_jsonl(problems: Iterable[Problem], path: Path) -> None:
 
 def write_split(path: Path, split: str) -> None:
     """Write a data set of GSM8K's sizes: `train` (7,473 problems) or `test` (1,319, held out)."""
-    held_out = split == "test"
-    count, chosen = (1319, Split.HELD_OUT) if held_out else (7473, Split.TRAIN)
+    count, chosen = (1319, Split.HELD_OUT) if split == "test" else (7473, Split.TRAIN)
     write_jsonl(generate(count, seed=0, split=chosen), path)
 
 
