@@ -62,6 +62,21 @@ def test_a_body_that_is_no_json_is_refused(http):
     assert "JSON" in error_of(answer, 400)["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (COMPLETE, b'{"model": "treadle-embedded", "prompt": "\\ud800"}'),
+        (
+            CHAT,
+            b'{"model": "treadle-embedded", "messages": [{"role": "user", "content": "\\udfff"}]}',
+        ),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(http, path, body):
+    answer = http.post(path, content=body, headers={"content-type": "application/json"})
+    assert "surrogate" in error_of(answer, 400)["message"]
+
+
 def test_unknown_paths_and_methods_have_error_bodies(http):
     assert "/v1/embeddings" in error_of(http.post("/v1/embeddings", json={}), 404)["message"]
     assert "GET" in error_of(http.get(CHAT), 405)["message"]

@@ -104,6 +104,18 @@ def test_the_server_dies_with_its_parent():
             assert watched.recv(1) == b""  # the server closed its side
 
 
+def test_the_server_stops_when_its_stdin_ends():
+    ended = subprocess.run(
+        [*SERVE, "--port", "0", "--stop-with-stdin"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+
+
 def test_help_needs_no_model():
     shown = subprocess.run([*SERVE, "--help"], capture_output=True, text=True)
     assert shown.returncode == 0

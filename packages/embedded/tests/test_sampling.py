@@ -45,6 +45,15 @@ def test_temperature_zero_takes_the_likeliest_with_the_softmax_logprob(logits):
     assert drawn.logprob == processed(logits, Sampling(temperature=1.0))[drawn.token]
 
 
+@pytest.mark.parametrize("heat", [0.0, 1e-308, 1e-6, 1e-4, 100.0])
+@pytest.mark.parametrize("top_p", [1e-300, 0.5])
+@pytest.mark.parametrize("seed", [None, -1, 2**70])
+def test_extreme_settings_still_draw_a_token_with_a_finite_logprob(heat, top_p, seed):
+    logits = np.array([30, -30, 29.9, 0], np.float32)
+    drawn = Sampler(Sampling(temperature=heat, top_p=top_p, seed=seed)).draw(logits)
+    assert -100 < drawn.logprob <= 1e-12
+
+
 def test_top_k_keeps_k_tokens():
     logits = np.arange(10, dtype=np.float32)
     logprobs = processed(logits, Sampling(top_k=3))

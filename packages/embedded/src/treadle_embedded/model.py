@@ -7,6 +7,7 @@ with a Python tool and knows nothing else.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -100,5 +101,5 @@ class EmbeddedModel:
 def _hand_over(
     loop: asyncio.AbstractEventLoop, outcomes: asyncio.Queue[Outcome], outcome: Outcome
 ) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop has closed: nobody is left to hear it
         loop.call_soon_threadsafe(outcomes.put_nowait, outcome)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+GREEDY = 1e-5
+"""Below this temperature (vLLM's bound) the likeliest token is taken."""
 Logits = NDArray[np.float32]
 """`(vocabulary,)`"""
 
@@ -55,12 +57,13 @@ class Sampler:
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
-        self._random = np.random.default_rng(sampling.seed)
+        seed = None if sampling.seed is None else sampling.seed % 2**64
+        self._random = np.random.default_rng(seed)
 
     def draw(self, logits: Logits) -> Sampled:
         """Draw the next token."""
         logprobs = processed(logits, self._sampling)
-        greedy = self._sampling.temperature == 0
+        greedy = self._sampling.temperature < GREEDY
         token = int(logprobs.argmax()) if greedy else self._pick(logprobs)
         top = _likeliest(logprobs, self._sampling.top_logprobs)
         return Sampled(token=token, logprob=float(logprobs[token]), top=top)
@@ -74,7 +77,7 @@ class Sampler:
 def processed(logits: Logits, sampling: Sampling) -> NDArray[np.float64]:
     """Return the log-probabilities tokens are drawn from; excluded ones are minus infinity."""
     values = logits.astype(np.float64)
-    if sampling.temperature == 0:
+    if sampling.temperature < GREEDY:
         return _log_softmax(values)
     values = _log_softmax(values / sampling.temperature)
     if 0 < sampling.top_k < len(values):
@@ -89,7 +92,9 @@ def _nucleus(values: NDArray[np.float64], top_p: float) -> NDArray[np.float64]:
     """Keep the likeliest tokens until their probability reaches `top_p`; always at least one."""
     order = np.argsort(-values, kind="stable")
     before = np.exp(values[order]).cumsum() - np.exp(values[order])
-    kept = order[before < top_p]
+    inside = before < top_p
+    inside[0] = True
+    kept = order[inside]
     result = np.full_like(values, -np.inf)
     result[kept] = values[kept]
     return result

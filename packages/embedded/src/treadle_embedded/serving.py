@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ async def serve(listener: socket.socket, options: ServeOptions) -> None:
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
         server = _Server(config, model, _url(listener, options.host))
         if options.stop_with_stdin:
-            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), server.read_stdin)
+            watch = threading.Thread(target=server.stop_with_stdin, daemon=True)
+            watch.start()
         with suppress(asyncio.CancelledError):
             await server.serve(sockets=[listener])
 
@@ -79,11 +81,11 @@ class _Server(uvicorn.Server):
         await self._model.aclose()
         await super().shutdown(sockets)
 
-    def read_stdin(self) -> None:
-        """Stop when standard input has ended."""
-        if not os.read(sys.stdin.fileno(), 4096):
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-            self.should_exit = True
+    def stop_with_stdin(self) -> None:
+        """Wait for the end of standard input, then stop. Blocks: run it on a thread of its own."""
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        self.should_exit = True
 
 
 def _url(listener: socket.socket, host: str) -> str:

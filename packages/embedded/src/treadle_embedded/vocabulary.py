@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from treadle_embedded.errors import BundleError
+from treadle_embedded.errors import BundleError, RequestError
 
 
 class Vocabulary:
@@ -43,8 +43,17 @@ class Vocabulary:
         return len(self._bytes)
 
     def encode(self, text: str) -> list[int]:
-        """Encode a text; markers in it become their tokens."""
-        return self._tokenizer.encode(text).ids
+        """Encode a text; markers in it become their tokens.
+
+        Raises:
+            RequestError: the text holds half of a surrogate pair.
+        """
+        try:
+            return self._tokenizer.encode(text).ids
+        except (UnicodeEncodeError, TypeError) as error:
+            raise RequestError(
+                "the text holds half of a surrogate pair, which is no character"
+            ) from error
 
     def id_of(self, token: str) -> int:
         """Return the id of a token by its text. Raises: BundleError."""

@@ -45,7 +45,7 @@ class Body(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = 0
     n: int = Field(default=1, ge=1, le=64)
-    seed: int | None = Field(default=None, ge=0)
+    seed: int | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     skip_special_tokens: bool = True

@@ -44,7 +44,12 @@ def install_error_handlers(app: FastAPI) -> None:
         message = f"{request.method} {request.url.path}: {error.detail}"
         return JSONResponse(error_body(message), status_code=error.status_code)
 
-    _ = refused, invalid, http
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        message = f"{type(error).__name__} inside the server; its log says more"
+        return JSONResponse(error_body(message, kind="server_error"), status_code=500)
+
+    _ = refused, invalid, http, broken
 
 
 def body_of(error: EmbeddedError) -> dict[str, Any]:
