@@ -82,7 +82,7 @@ class EmbeddedServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        await asyncio.shield(self.aclose())
 
     async def start(self) -> None:
         """Start the process and wait until it listens.

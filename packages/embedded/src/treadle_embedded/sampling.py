@@ -106,6 +106,8 @@ def _log_softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _likeliest(logprobs: NDArray[np.float64], count: int) -> tuple[Candidate, ...]:
+    if not count:
+        return ()
     order = np.argsort(-logprobs, kind="stable")[:count]
     return tuple(
         Candidate(token=int(index), logprob=float(logprobs[index]))
