@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from treadle_agent_loop.testing import ToyServer
-from treadle_envs.atropos.cli import resolve_settings
+from treadle_envs.atropos.cli import resolve_settings, run_cli
 from treadle_envs.errors import SettingsError
 from treadle_envs.gsm8k import Gsm8kEnv
 
@@ -42,6 +42,27 @@ async def cli(folder: Path, *arguments: str) -> Ended:
     )
     out, err = await process.communicate()
     return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+Inside = Callable[..., Ended]
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Inside:
+    """Run the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Ended:
+        try:
+            status = run_cli(Gsm8kEnv, arguments)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Ended(status, captured.out, captured.err)
+
+    return run
 
 
 async def test_process_runs_by_flags_and_file_with_atroposlibs_names(
@@ -86,31 +107,33 @@ async def test_process_runs_by_flags_and_file_with_atroposlibs_names(
         (["dance"], 2, "invalid choice"),
     ],
 )
-async def test_bad_settings_end_in_one_line_without_a_traceback(
-    tmp_path: Path, problems: Path, arguments: list[str], status: int, message: str
+def test_bad_settings_end_in_one_line_without_a_traceback(
+    inside: Inside, problems: Path, arguments: list[str], status: int, message: str
 ):
     common = ["--env.dataset_name", str(problems), "--env.min_isolation", "auto"]
-    ended = await cli(tmp_path, *arguments, *(common if arguments != ["dance"] else []))
+    ended = inside(*arguments, *(common if arguments != ["dance"] else []))
     assert ended.status == status, ended.err
     assert message in ended.last_line
     assert "Traceback" not in ended.err
 
 
-async def test_a_missing_data_file_an_unknown_parser_and_a_wrong_model_end_in_one_line(
-    toy_server: Callable[..., ToyServer], problems: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("message", "extra"),
+    [
+        ("none.jsonl can't be read", ["--env.dataset_name", "none.jsonl"]),
+        ("tool_call_parser", ["--env.tool_call_parser", "hermess"]),
+        ("doesn't offer the model 'other'", ["--openai.model_name", "other"]),
+    ],
+)
+async def test_what_only_the_run_finds_out_ends_in_one_line_too(
+    inside: Inside, toy_server: Callable[..., ToyServer], message: str, extra: list[str]
 ):
     async with toy_server() as server:
         url = ["process", "--openai.base_url", server.base_url, "--env.min_isolation", "auto"]
-        cases = {
-            "none.jsonl can't be read": ["--env.dataset_name", "none.jsonl"],
-            "tool_call_parser": ["--env.tool_call_parser", "hermess"],
-            "doesn't offer the model 'other'": ["--openai.model_name", "other"],
-        }
-        for message, extra in cases.items():
-            ended = await cli(tmp_path, *url, *extra)
-            assert ended.status in (1, 2)
-            assert message in ended.last_line
-            assert "Traceback" not in ended.err
+        ended = await asyncio.to_thread(inside, *url, *extra)
+    assert ended.status in (1, 2)
+    assert message in ended.last_line
+    assert "Traceback" not in ended.err
 
 
 async def test_a_malformed_env_file_ends_in_one_line(tmp_path: Path):

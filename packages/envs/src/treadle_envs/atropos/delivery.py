@@ -4,6 +4,7 @@ A group that breaks a rule, is refused, or can't be delivered within the client'
 `GroupLostError` with that reason; nothing is dropped in silence.
 """
 
+import asyncio
 import logging
 
 from treadle_envs.atropos.config import AgentEnvConfig
@@ -13,6 +14,7 @@ from treadle_envs.errors import GroupLostError, PayloadError, TrajectoryApiError
 from treadle_envs.recording import JsonLines
 from treadle_envs.records import LossReason
 
+_TRAINER_POLL = 0.5
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +52,9 @@ class Delivery:
 
     async def _send(self, api: TrajectoryClient, part: Payload) -> None:
         try:
+            # A restarted API that takes data before its trainer registers never works again.
+            while (await api.info()).batch_size == -1:  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(_TRAINER_POLL)
             answer = await api.send(part, env_id=self.env_id)
         except TrajectoryApiError as error:
             reason = LossReason.REFUSED if error.refused else LossReason.UNDELIVERED
