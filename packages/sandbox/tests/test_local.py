@@ -1,7 +1,9 @@
 """What the local backend promises beyond the conformance suite."""
 
 import asyncio
+import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -42,6 +44,11 @@ def find_processes(mark: str) -> list[int]:
     return found
 
 
+def list_children(process: int) -> list[int]:
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
 def wait_until_gone(mark: str) -> bool:
     """Poll by waiting on each process itself, at most ten seconds a process."""
     for process in find_processes(mark):
@@ -50,8 +57,6 @@ def wait_until_gone(mark: str) -> bool:
         except ProcessLookupError:
             continue
         with os.fdopen(descriptor):
-            import select
-
             select.select([descriptor], [], [], 10)
     return not find_processes(mark)
 
@@ -68,7 +73,7 @@ LEVEL_OF_AUTO = """
 import asyncio, sys
 from treadle_sandbox import LocalBackend, SandboxError
 async def main():
-    async with LocalBackend(slots=1, min_isolation=sys.argv[1] if sys.argv[1:] else "auto") as backend:
+    async with LocalBackend(slots=1, min_isolation="auto") as backend:
         print(backend.capabilities.isolation)
 try:
     asyncio.run(main())
@@ -202,9 +207,6 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
     def count() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    def children() -> str:
-        return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-
     async def main():
         async with make_backend(level, slots=4) as backend:
             async with await backend.lease() as lease:
@@ -215,7 +217,7 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
                 await asyncio.gather(*(lease.exec(["true"]) for lease in leases))
                 await asyncio.gather(*(lease.aclose() for lease in leases))
             assert count() == before
-            assert children().split() == []
+            assert list_children(os.getpid()) == []
             assert Path("/proc/self/mountinfo").read_text() == mounts
         assert list(tmp_path.iterdir()) == []
 
@@ -227,11 +229,13 @@ def test_a_slot_killed_from_outside_is_lost_and_the_backend_goes_on(level):
     async def main():
         async with make_backend(level, slots=1) as backend:
             lease = await backend.lease()
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            children = list_children(os.getpid())
+            children += [inner for child in children for inner in list_children(child)]
             running = asyncio.create_task(lease.exec(["sleep", "60"], timeout=60))
             await asyncio.wait({running}, timeout=0.1)
             for child in children:
-                os.kill(int(child), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             with pytest.raises(SlotLostError):
                 await running
             with pytest.raises(SlotLostError):
@@ -265,7 +269,7 @@ def test_a_slot_that_can_not_be_emptied_is_quarantined():
                 with pytest.raises(BackendStateError, match="quarantine"):
                     await backend.lease()
             finally:
-                subprocess.run(["umount", stuck], check=True)
+                await asyncio.to_thread(subprocess.run, ["umount", stuck], check=True)
                 shutil.rmtree(Path(stuck).parent.parent)
 
     asyncio.run(main())
@@ -326,7 +330,8 @@ from treadle_sandbox.testing import CHECKS, ISOLATION_CHECKS, run_check
 async def main(level):
     exclude = [other for other in Isolation if other != level]
     limits = Limits(memory_bytes=1 << 30, disk_bytes=32 << 20, processes=64)
-    async with LocalBackend(slots=2, min_isolation="auto", exclude=exclude, limits=limits) as backend:
+    options = {"min_isolation": "auto", "exclude": exclude, "limits": limits}
+    async with LocalBackend(slots=2, **options) as backend:
         assert not backend.capabilities.separate_user
         for check in (*CHECKS[:8], *ISOLATION_CHECKS):
             if level != "process" or check in CHECKS:
