@@ -1,8 +1,8 @@
 """Agentic RL environments with tools and sandboxes, on Atropos and beyond it.
 
 This is the core, which knows no trainer: environments, groups of rollouts, evaluation, recording.
-`treadle_envs.atropos` adapts it to Atropos, `treadle_envs.gsm8k` is an environment. Names are loaded
-on first use, so that an app's `--help` doesn't wait for HTTP clients and settings models.
+`treadle_envs.atropos` adapts it to Atropos, `treadle_envs.gsm8k` is an environment. Names load on
+first use, so that an app's `--help` doesn't wait for HTTP clients and settings models.
 """
 
 from importlib import import_module
