@@ -137,6 +137,7 @@ def canonical_answer(tokenizer, messages, tools, answer, close):
 
 
 @pytest.mark.parametrize("name", ["append", "strips", "default_system", "headers", "brackets"])
+@settings(max_examples=20)
 @given(
     contents=st.lists(st.text('abc {}\\"é\n<>', min_size=1, max_size=12), min_size=2, max_size=6)
 )
