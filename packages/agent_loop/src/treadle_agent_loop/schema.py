@@ -8,14 +8,12 @@ Parameter descriptions come from `Annotated` first, then from the docstring's `A
 """
 
 import enum
-import functools
 import inspect
-import operator
 import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from treadle_agent_loop.errors import ToolDefinitionError
 from treadle_agent_loop.workspace import Workspace
@@ -132,7 +130,7 @@ def _without_none(annotation: Any) -> Any:
     if origin is Annotated:
         return Annotated[(_without_none(args[0]), *args[1:])]
     if origin in (Union, types.UnionType):
-        return functools.reduce(operator.or_, [arg for arg in args if arg is not type(None)])
+        return cast("Any", Union)[tuple(arg for arg in args if arg is not type(None))]
     return annotation
 
 
