@@ -97,6 +97,7 @@ class TokenSession:
             ids=ids,
             logprobs=completion.logprobs,
             ended_by=ended_by,
+            text=text,
             message=message,
             weight_version=completion.weight_version,
         )

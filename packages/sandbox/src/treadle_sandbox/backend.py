@@ -1,8 +1,9 @@
 """The interface of every sandbox backend.
 
-A `Backend` owns slots; a `Lease` is the exclusive use of one slot: a fresh working directory, its processes and
-its files. Both are async context managers with an idempotent `aclose`. Outcomes of commands are values; errors
-are those of `treadle_sandbox.errors`. Cancelling a call ends what it started in the slot before it returns.
+A `Backend` owns slots; a `Lease` is the exclusive use of one slot: a fresh working directory, its
+processes and its files. Both are async context managers with an idempotent `aclose`. Outcomes of
+commands are values; errors are those of `treadle_sandbox.errors`. Cancelling a call ends what it
+started in the slot before it returns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,10 +45,10 @@ class Lease(Protocol):
     ) -> ExecResult:
         """Run one command to its end.
 
-        `argv` is run as it is, without a shell; `env` adds to the slot's own small environment; a relative
-        `workdir` starts at `Lease.workdir`; `timeout` is in seconds, `output_limit` in bytes a stream.
-        Background processes of the command live on until `kill_all`, `reset` or `aclose`; a timeout ends them
-        with it.
+        `argv` is run as it is, without a shell; `env` adds to the slot's own small environment; a
+        relative `workdir` starts at `Lease.workdir`; `timeout` is in seconds, `output_limit` in
+        bytes a stream. Background processes of the command live on until `kill_all`, `reset` or
+        `aclose`; a timeout ends them with it.
 
         Raises:
             InvalidCommandError: empty `argv`, a NUL character, a timeout that isn't positive.

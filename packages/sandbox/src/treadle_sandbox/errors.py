@@ -1,20 +1,21 @@
 """What can go wrong with a sandbox, as types.
 
     SandboxError
-    |-- IsolationUnavailableError (RuntimeError)   the machine can't give the isolation that was asked for
+    |-- IsolationUnavailableError (RuntimeError)   the machine can't isolate as was asked for
     |-- BackendStateError (RuntimeError)           not started yet, or closed
     |-- LeaseTimeoutError (TimeoutError)           no slot became free in time
-    |-- SlotStartError (RuntimeError)              a slot couldn't be built, or isn't what was asked for
-    |-- SlotLostError (ConnectionError)            the slot died or stopped answering: infrastructure
+    |-- SlotStartError (RuntimeError)              a slot can't be built, or isn't as asked for
+    |-- SlotLostError (ConnectionError)            the slot died or stopped answering
     |-- LeaseClosedError (RuntimeError)            used after `aclose`
-    |-- InvalidCommandError (ValueError)           an argv, environment, path or timeout that can't mean anything
-    |-- WorkdirError (NotADirectoryError)          the working directory of a command isn't there
+    |-- InvalidCommandError (ValueError)           an argv, path or timeout that means nothing
+    |-- WorkdirError (NotADirectoryError)          the working directory isn't there
     |-- SlotFileNotFoundError (FileNotFoundError)
-    |-- SlotFileError (OSError)                    refused by the slot: permissions, no room, a link out of it
-    |-- NotRegularFileError (OSError)              a folder, pipe, socket, device, or a file of /proc
+    |-- SlotFileError (OSError)                    refused: permissions, no room, a link out
+    |-- NotRegularFileError (OSError)              a folder, pipe, device, or a file of /proc
     `-- FileTooLargeError (OSError)                larger than the limit of the call
 
-An exit code, a timeout of a command, cut output and a command that isn't found are results, not errors.
+An exit code, a timeout of a command, cut output and a command that isn't found are results, not
+errors.
 """
 
 

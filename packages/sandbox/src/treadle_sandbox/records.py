@@ -6,13 +6,18 @@ from enum import StrEnum
 
 
 class Isolation(StrEnum):
-    """How strongly a slot is separated from the host, weakest first; members compare by strength."""
+    """How strongly a slot is separated from the host, weakest first; members compare by
+    strength.
+    """
 
     PROCESS = "process"
-    """Plain processes with resource limits and a folder of their own. No boundary: they see the host's files,
-    processes and network with the rights of this user."""
+    """Plain processes with resource limits and a folder of their own. No boundary: they see the
+    host's files, processes and network with the rights of this user.
+    """
     NAMESPACES = "namespaces"
-    """Namespaces through util-linux `unshare`, a minimal root, no capability, a system call filter."""
+    """Namespaces through util-linux `unshare`, a minimal root, no capability, a system call
+    filter.
+    """
     BUBBLEWRAP = "bubblewrap"
     """The same, with the root built by bubblewrap."""
 
@@ -41,8 +46,9 @@ class Limits:
     memory_bytes: int = 2 << 30
     """Address space of a process."""
     processes: int = 128
-    """Processes and threads of a slot at one time. Not set at the `process` level, where the system counts all
-    processes of the user."""
+    """Processes and threads of a slot at one time. Not set at the `process` level, where the system
+    counts all processes of the user.
+    """
     open_files: int = 512
     """Descriptors of a process."""
     file_bytes: int = 256 << 20
@@ -50,8 +56,9 @@ class Limits:
     cpu_seconds: int = 600
     """Processor time of a process."""
     disk_bytes: int = 256 << 20
-    """Room of the working directory; again for /tmp and for /dev/shm. Held in memory. Not set at the `process`
-    level."""
+    """Room of the working directory; again for /tmp and for /dev/shm. Held in memory. Not set at
+    the `process` level.
+    """
     disk_files: int = 50_000
     """Files and folders in each of those. Set at the `namespaces` level alone."""
 
@@ -79,9 +86,13 @@ class ExecResult:
     """What one finished command left."""
 
     exit_code: int
-    """Exit status; 128 + n for signal n; 124 for a timeout; 126 and 127 when the command can't be run or found."""
+    """Exit status; 128 + n for signal n; 124 for a timeout; 126 and 127 when the command can't be
+    run or found.
+    """
     stdout: bytes
-    """Standard output. When it was cut: its head and tail around a line with the number of missing bytes."""
+    """Standard output. When it was cut: its head and tail around a line with the number of missing
+    bytes.
+    """
     stderr: bytes
     """Standard error, in the same way."""
     timed_out: bool

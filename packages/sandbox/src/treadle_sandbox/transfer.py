@@ -1,7 +1,7 @@
 """Folders in and out of a slot, over the file calls that every lease has.
 
-Names that come from a slot are untrusted: each is checked before it becomes a path on the host, and files are
-created without following links.
+Names that come from a slot are untrusted: each is checked before it becomes a path on the host, and
+files are created without following links.
 """
 
 import asyncio
@@ -49,7 +49,8 @@ def _list_host(source: Path) -> list[Path]:
 
 
 def _passes_link(folder: Path, top: Path) -> bool:
-    return any(part.is_symlink() for part in (folder, *folder.parents) if part.is_relative_to(top / "_" / ".."))
+    between = [part for part in (folder, *folder.parents) if part != top and top in part.parents]
+    return any(part.is_symlink() for part in between)
 
 
 async def download(lease: FileAccess, source: str, target: Path, *, limit: int) -> int:
@@ -66,7 +67,9 @@ async def download(lease: FileAccess, source: str, target: Path, *, limit: int) 
         if inside.is_absolute() or ".." in inside.parts or not inside.parts:
             raise SlotFileError(22, "the slot sent a name that leads out of the target", entry.path)
         if entry.size > left:
-            raise FileTooLargeError(27, f"the folder is larger than the limit of {limit} bytes", source)
+            raise FileTooLargeError(
+                27, f"the folder is larger than the limit of {limit} bytes", source
+            )
         data = await lease.read_file(f"{source}/{entry.path}", limit=left)
         left -= len(data)
         await asyncio.to_thread(_write_host, target / inside, data, entry.executable)

@@ -61,8 +61,12 @@ class ToyServer:
         logprobs: Callable[[list[float | None]], list[float | None] | None] | None = None,
         echo: Callable[[list[int]], list[int]] | None = None,
         faults: Sequence[Fault] = (),
+        hold: asyncio.Event | None = None,
     ) -> None:
-        """`logprobs` and `echo` change what is sent, to play a server that lies."""
+        """`logprobs` and `echo` change what is sent, to play a server that lies; `hold` keeps every
+        answer back until it is set.
+        """
+        self.hold = hold
         self.tokenizer = tokenizer
         self.tokens = tokens
         self.chat = chat
@@ -76,6 +80,8 @@ class ToyServer:
         """The bodies of all completion requests that weren't met with a fault."""
         self.attempts = 0
         self.open_requests = 0
+        self.peak_open_requests = 0
+        self._changed = asyncio.Condition()
         self.base_url = ""
         self._runner: web.AppRunner | None = None
 
@@ -106,6 +112,17 @@ class ToyServer:
         if runner is not None:
             await runner.cleanup()
 
+    async def wait_open_requests(self, count: int) -> None:
+        """Wait until exactly `count` requests are being served."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.open_requests == count)
+
+    async def _count_open(self, change: int) -> None:
+        async with self._changed:
+            self.open_requests += change
+            self.peak_open_requests = max(self.peak_open_requests, self.open_requests)
+            self._changed.notify_all()
+
     async def _models(self, request: web.Request) -> web.Response:
         entry = {"id": self.model, "object": "model", "max_model_len": self.max_model_len}
         return web.json_response({"object": "list", "data": [entry]})
@@ -120,8 +137,10 @@ class ToyServer:
         self, request: web.Request, serve: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> web.StreamResponse:
         self.attempts += 1
-        self.open_requests += 1
+        await self._count_open(1)
         try:
+            if self.hold is not None:
+                await self.hold.wait()
             body: dict[str, Any] = await request.json()
             if self.faults:
                 return await _play(self.faults.popleft(), request)
@@ -132,7 +151,7 @@ class ToyServer:
         except web.HTTPException as refusal:
             return refusal
         finally:
-            self.open_requests -= 1
+            await asyncio.shield(self._count_open(-1))
 
     def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.tokenizer is None or self.tokens is None:

@@ -37,6 +37,7 @@ class HostWorkspace:
         self._folder = Path(tempfile.mkdtemp(prefix="treadle-test-"))
         self.running = 0
         """Commands running now."""
+        self._changed = asyncio.Condition()
 
     @property
     def workdir(self) -> str:
@@ -78,7 +79,7 @@ class HostWorkspace:
             env={"PATH": os.environ.get("PATH", os.defpath), **(env or {})},
             start_new_session=True,
         )
-        self.running += 1
+        await self._count(1)
         talk = asyncio.ensure_future(process.communicate(stdin))
         timed_out = False
         try:
@@ -88,7 +89,7 @@ class HostWorkspace:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             stdout, stderr = await asyncio.shield(talk)
-            self.running -= 1
+            await asyncio.shield(self._count(-1))
         code = process.returncode or 0
         return HostCommandResult(
             exit_code=124 if timed_out else (128 - code if code < 0 else code),
@@ -97,6 +98,16 @@ class HostWorkspace:
             timed_out=timed_out,
             truncated=max(len(stdout), len(stderr)) > output_limit,
         )
+
+    async def wait_running(self, count: int) -> None:
+        """Wait until exactly `count` commands are running."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.running == count)
+
+    async def _count(self, change: int) -> None:
+        async with self._changed:
+            self.running += change
+            self._changed.notify_all()
 
     async def read_file(self, path: str, *, limit: int = 16_000_000) -> bytes:
         """Return at most `limit` bytes of a file. Raises FileNotFoundError."""

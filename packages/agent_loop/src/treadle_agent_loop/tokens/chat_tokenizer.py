@@ -166,16 +166,36 @@ class ChatTokenizer:
     def closers(self) -> frozenset[str]:
         """Control tokens that end an assistant turn: the template's and the tokenizer's EOS."""
         found = {str(self._tokenizer.eos_token)} & self.control
+        for tail in self._tails:
+            positions = {tail.rfind(token): token for token in self.control if token in tail}
+            if positions:
+                found.add(positions[max(positions)])
+        return frozenset(found)
+
+    @cached_property
+    def turn_tail(self) -> str:
+        """Plain text that ends every assistant turn, of a template that ends none with a token."""
+        if any(token in tail for tail in self._tails for token in self.control):
+            return ""
+        shortest = min(self._tails, key=len, default="")
+        starts = range(len(shortest) + 1)
+        return next(
+            shortest[start:]
+            for start in starts
+            if all(tail.endswith(shortest[start:]) for tail in self._tails)
+        )
+
+    @cached_property
+    def _tails(self) -> tuple[str, ...]:
+        """What the template writes after the last word of an answer, and of a tool call."""
+        tails: list[str] = []
         for answer in _PROBE_ANSWERS:
             try:
                 text = self.render((_PROBE_USER, answer), (_PROBE_TOOL,), generation_prompt=False)
             except ChatTemplateError:
                 continue
-            tail = text[text.rfind(_PROBE) :]
-            positions = {tail.rfind(token): token for token in self.control if token in tail}
-            if positions:
-                found.add(positions[max(positions)])
-        return frozenset(found)
+            tails.append(text[text.rfind(_PROBE) + len(_PROBE) :])
+        return tuple(tails)
 
     @cached_property
     def ignores_tools(self) -> bool:

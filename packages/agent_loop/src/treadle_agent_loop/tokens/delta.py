@@ -13,6 +13,16 @@ from treadle_agent_loop.tokens.guard import MARK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the model ended its turn."""
+
+    control: str | None
+    """The control token it ended with, if any."""
+    text: str
+    """The last characters it wrote before that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """The text between the end of the model's turn and the end of the next prompt."""
 
@@ -30,37 +40,40 @@ def find_delta(
     marked: str,
     without_new: Callable[[], str],
     begin: int,
-    ended_by: str | None,
+    ending: Ending,
     closers: Collection[str],
+    turn_tail: str,
 ) -> Delta | None:
     """Locate the delta, or return None when the rendering doesn't show where the turn ends.
 
     `begin` is where the model's turn can begin at the earliest in `current` (the length of the
-    prompt before it), `ended_by` the control token the model ended its turn with, `closers` those a
-    template may end one with.
+    prompt before it), `closers` are the control tokens a template may end a turn with, and
+    `turn_tail` is the plain text it ends one with where it uses none.
     """
     end = marked.find(MARK)
     if end < begin or marked.replace(MARK, "", 1) != current:
-        before = without_new()
-        if not current.startswith(before) or len(before) < begin:
+        end = _common_end(current, without_new(), begin)
+        if end is None:
             return None
-        end = len(before)
-        whole = True
-    else:
-        whole = False
     region = current[begin:end]
-    close = _last(region, {ended_by} if ended_by is not None else ())
+    close = _last(region, {ending.control} if ending.control is not None else ())
     close = close or _last(region, closers)
     if close is not None:
         cut = region.rfind(close)
-        after = begin + cut + len(close)
-        return Delta(text=current[after:], body=region[:cut], close=close)
-    if not whole:
-        before = without_new()
-        if not current.startswith(before) or len(before) < begin:
-            return None
-        end = len(before)
-    return Delta(text=current[end:], body=current[begin:end], close=None)
+        return Delta(
+            text=region[cut + len(close) :] + current[end:], body=region[:cut], close=close
+        )
+    end = _common_end(current, without_new(), begin)
+    if end is None:
+        return None
+    tail = turn_tail if current[begin:end].endswith(turn_tail) else ""
+    cut = end - len(tail)
+    written = max(k for k in range(len(tail) + 1) if ending.text.endswith(tail[:k]))
+    return Delta(text=current[cut + written :], body=current[begin:cut], close=None)
+
+
+def _common_end(current: str, before: str, begin: int) -> int | None:
+    return len(before) if current.startswith(before) and len(before) >= begin else None
 
 
 def _last(region: str, tokens: Collection[str]) -> str | None:

@@ -23,6 +23,7 @@ from treadle_agent_loop.history import reasoning_of
 from treadle_agent_loop.model import LedgerReport, Message, Segment
 from treadle_agent_loop.tokens.chain import chain_digests, text_digest
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.delta import Delta, Ending
 from treadle_agent_loop.tokens.evidence import judge, settled
 from treadle_agent_loop.tokens.export import CallRecord, Export, export
 from treadle_agent_loop.tokens.guard import unguard
@@ -41,6 +42,8 @@ class Sample:
     """One per id as the server sent them; None when it sent none."""
     ended_by: str | None
     """The control token that the ids end with, when the model ended its turn with one."""
+    text: str
+    """The decoded ids, without that token."""
     message: Message
     weight_version: str | None = None
 
@@ -67,7 +70,7 @@ class TokenLedger:
         self._calls: list[CallRecord] = []
         self._turns: dict[bytes, Turn] = {}
         self._answered: list[_Answered] = []
-        self._bodies: dict[int, str] = {}
+        self._deltas: dict[int, Delta] = {}
         self._rewrites = 0
         self._injections = 0
 
@@ -182,7 +185,7 @@ class TokenLedger:
             messages=len(plan.messages) + 1,
             prompt_length=len(plan.text),
             prompt_digest=text_digest(plan.text),
-            ended_by=sample.ended_by,
+            ending=Ending(control=sample.ended_by, text=sample.text[-64:]),
             reasoning=self.tokenizer.guarded_assistant(reasoning),
         )
         messages = (*plan.messages, sample.message)
@@ -192,8 +195,8 @@ class TokenLedger:
         )
         self._rewrites += plan.rewritten
         self._injections += plan.injections
-        if plan.base is not None and plan.base_body is not None:
-            self._bodies[plan.base.call] = plan.base_body
+        if plan.base is not None and plan.delta is not None:
+            self._deltas[plan.base.call] = plan.delta
 
     def _export(self) -> Export:
         return export(self._contexts, self._calls)
@@ -203,12 +206,15 @@ class TokenLedger:
         counts: Counter[str] = Counter()
         if self._injections:
             counts[Divergence.INJECTION] = self._injections
+        merges = sum(span.merges for context in self._contexts for span in context.spans)
+        if merges:
+            counts[Divergence.BPE] = merges
         for answered in self._answered:
-            if answered.sample.ended_by not in self.tokenizer.closers:
+            delta = self._deltas.get(answered.turn.call)
+            closed = answered.sample.ended_by
+            if closed is None or (delta is not None and delta.close != closed):
                 counts[Divergence.EOS] += 1
-            body = self._bodies.get(answered.turn.call)
-            if body is None:
-                body = self._final_body(answered)
+            body = delta.body if delta is not None else self._final_body(answered)
             difference = self._compare(answered.sample, body) if body is not None else None
             if difference is not None:
                 counts[difference] += 1
@@ -225,13 +231,12 @@ class TokenLedger:
             return None
         body = text[turn.prompt_length :]
         ends = [body.rfind(close) for close in self.tokenizer.closers if close in body]
-        return body[: max(ends)] if ends else body
+        return body[: max(ends)] if ends else body.removesuffix(self.tokenizer.turn_tail)
 
     def _compare(self, sample: Sample, body: str) -> Divergence | None:
         ids = sample.ids[:-1] if sample.ended_by is not None else sample.ids
         has_calls = bool(sample.message.get("tool_calls"))
-        text = self.tokenizer.decode(ids)
-        difference = classify(text, unguard(body), has_calls=has_calls)
+        difference = classify(sample.text, unguard(body), has_calls=has_calls)
         if difference is None and self.tokenizer.encode(body) != ids:
             return Divergence.BPE
         return difference

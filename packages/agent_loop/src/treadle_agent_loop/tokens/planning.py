@@ -5,7 +5,7 @@ part (it renders and encodes) and touches no shared state, so it may run in a th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from treadle_agent_loop.errors import HistoryRewrittenError
@@ -48,8 +48,8 @@ class PromptPlan:
     """What follows the base's ids; `call` is not yet set in them."""
     text: str
     """The guarded rendering of the whole prompt."""
-    base_body: str | None = None
-    """How the template writes the base's turn, guarded."""
+    delta: Delta | None = None
+    """What the template writes after the base's turn."""
     rewritten: bool = False
     """Whether the template changed text that was already sent."""
     injections: int = 0
@@ -105,7 +105,7 @@ def plan_prompt(
                 parent=turn.context,
                 added=added,
                 text=current,
-                base_body=None if rewritten else delta.body,
+                delta=delta,
                 rewritten=rewritten,
                 injections=delta.text.count(BREAK),
             )
@@ -119,7 +119,15 @@ def plan_prompt(
         base=None,
         origin=Origin.REWRITE if base is not None else first,
         parent=base.turn.context if base is not None else last_context,
-        added=(_rendered(ids, 0, len(messages) - 1, soft=False),),
+        added=(
+            Span(
+                kind=Provenance.RENDERED,
+                ids=ids,
+                call=-1,
+                first_message=0,
+                last_message=len(messages) - 1,
+            ),
+        ),
         text=current,
         rewritten=rewritten,
         injections=current.count(BREAK),
@@ -144,48 +152,51 @@ def _delta(
         marked=marked,
         without_new=lambda: tokenizer.render(messages[:first_new], tools, generation_prompt=False),
         begin=turn.prompt_length if kept else 0,
-        ended_by=turn.ended_by,
+        ending=turn.ending,
         closers=tokenizer.closers,
+        turn_tail=tokenizer.turn_tail,
     )
 
 
 def _added(
-    tokenizer: ChatTokenizer, delta: Delta, turn: Turn, ids: tuple[int, ...], messages: int
+    tokenizer: ChatTokenizer, delta: Delta, turn: Turn, before: tuple[int, ...], messages: int
 ) -> tuple[Span, ...]:
     """Encode a delta together with its close, so that nothing merges across."""
-    added: list[Span] = []
     last = max(messages - 1, turn.messages - 1)
-    soft = False
-    if delta.close is not None:
-        close = tokenizer.id_of(delta.close)
-        encoded = tokenizer.encode(delta.close + delta.text)
-        if not encoded or encoded[0] != close:
-            encoded, soft = (close, *tokenizer.encode(delta.text)), True
-        if turn.ended_by != delta.close:
-            added.append(
-                Span(
-                    kind=Provenance.SYNTHESISED,
-                    ids=(close,),
-                    call=-1,
-                    first_message=turn.messages - 1,
-                    last_message=turn.messages - 1,
-                )
-            )
-        encoded = encoded[1:]
-    else:
-        encoded = tokenizer.encode(delta.text)
-        at_control = bool(encoded) and tokenizer.control_text(encoded[0]) is not None
-        soft = not at_control and turn.ended_by is None
-    added.append(_rendered(encoded, min(turn.messages, last), last, soft=soft))
-    return tuple(added)
-
-
-def _rendered(ids: tuple[int, ...], first: int, last: int, *, soft: bool) -> Span:
-    return Span(
+    rendered = Span(
         kind=Provenance.RENDERED,
-        ids=ids,
+        ids=(),
         call=-1,
-        first_message=first,
+        first_message=min(turn.messages, last),
         last_message=last,
-        soft=soft,
     )
+    if delta.close is None:
+        ids = tokenizer.encode(delta.text)
+        at_control = bool(ids) and tokenizer.control_text(ids[0]) is not None
+        soft = not at_control and turn.ending.control is None
+        merges = soft and _merges(tokenizer, before[-8:], delta.text, ids)
+        return (replace(rendered, ids=ids, soft=soft, merges=merges),)
+    close = tokenizer.id_of(delta.close)
+    ids = tokenizer.encode(delta.close + delta.text)
+    if ids[:1] == (close,):
+        rendered = replace(rendered, ids=ids[1:])
+    else:
+        rendered = replace(rendered, ids=tokenizer.encode(delta.text), soft=True, merges=True)
+    if turn.ending.control == delta.close:
+        return (rendered,)
+    answer = turn.messages - 1
+    synthesised = Span(
+        kind=Provenance.SYNTHESISED,
+        ids=(close,),
+        call=-1,
+        first_message=answer,
+        last_message=answer,
+    )
+    return (synthesised, rendered)
+
+
+def _merges(
+    tokenizer: ChatTokenizer, tail: tuple[int, ...], text: str, ids: tuple[int, ...]
+) -> bool:
+    """Cross-check a soft boundary: would the tokenizer have merged over it?"""
+    return tokenizer.encode(tokenizer.decode(tail) + text) != tail + ids

@@ -5,6 +5,8 @@ holds.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from treadle_agent_loop.tokens.delta import Ending
+
 
 class Provenance(StrEnum):
     """How an id came to be in a context."""
@@ -45,6 +47,8 @@ class Span:
     """One per id where sampled and sound."""
     soft: bool = False
     """Whether the ids begin at a place where the tokenizer could have merged across."""
+    merges: bool = False
+    """Whether it would have, there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +64,7 @@ class Turn:
     prompt_length: int
     """Characters of the guarded prompt text."""
     prompt_digest: bytes
-    ended_by: str | None
-    """The control token the model ended with."""
+    ending: Ending
     reasoning: str
     """The answer's reasoning, guarded."""
 

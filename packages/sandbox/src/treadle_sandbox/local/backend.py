@@ -1,14 +1,13 @@
 """Slots on this machine.
 
-`LocalBackend` finds the strongest isolation level by building a real slot with it, at the start. Every later
-slot is built in that way and no other: when it can't be, `lease` raises, it never weakens. A slot lives as
-long as its lease; its files are in memory (at the `process` level in a temporary folder) and vanish with it,
-also when this process is killed.
+`LocalBackend` finds the strongest isolation level by building a real slot with it, at the start.
+Every later slot is built in that way and no other: when it can't be, `lease` raises, it never
+weakens. A slot lives as long as its lease; its files are in memory (at the `process` level in a
+temporary folder) and vanish with it, also when this process is killed.
 """
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,24 +17,26 @@ from treadle_sandbox import errors
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease
+from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.local.root import Interpreter, plan_root
 from treadle_sandbox.local.slot import Slot, finish
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
 _ADVICE = (
-    "Install bubblewrap, allow user namespaces, or accept less: min_isolation='process' runs commands without "
-    "any boundary to this machine"
+    "Install bubblewrap, allow user namespaces, or accept less: min_isolation='process' runs "
+    "commands without any boundary to this machine"
 )
 
 
 class LocalBackend:
     """Slots on this machine, isolated by bubblewrap, by namespaces, or, when allowed, not at all.
 
-    `min_isolation` is the weakest level that is accepted; the strongest that works is used. `"auto"` accepts
-    any. `exclude` leaves levels out. `network=True` shares the host's network, its loopback included.
-    `env` is added to the environment of every command; `read_only` are host paths that slots may read at the
-    same place; `python` is the interpreter of the slots, by default the one that runs this program.
+    `min_isolation` is the weakest level that is accepted; the strongest that works is used.
+    `"auto"` accepts any. `exclude` leaves levels out. `network=True` shares the host's network, its
+    loopback included. `env` is added to the environment of every command; `read_only` are host
+    paths that slots may read at the same place; `python` is the interpreter of the slots, by
+    default the one that runs this program.
     """
 
     def __init__(
@@ -65,10 +66,8 @@ class LocalBackend:
         self._state: Literal["new", "open", "closed"] = "new"
         self._method: Method | None = None
         self._site: Site | None = None
-        self._free: deque[int] = deque(range(slots))
-        self._waiters: deque[asyncio.Future[int]] = deque()
+        self._pool = Pool(slots)
         self._leases: dict[LocalLease, int] = {}
-        self._quarantined = 0
         self._starting = 0
         self._counters = Counters()
         self._first_host_id = _HOST_IDS[0] + secrets.randbelow(_HOST_IDS[1] - _HOST_IDS[0])
@@ -77,8 +76,8 @@ class LocalBackend:
     async def __aenter__(self) -> Self:
         """Find the level.
 
-        Raises:
-            IsolationUnavailableError: none at or above `min_isolation` works here; says why for each.
+        Raises: IsolationUnavailableError: none at or above `min_isolation` works here; says why for
+        each.
         """
         if self._state != "new":
             raise errors.BackendStateError("a backend can be entered once; make a new one")
@@ -147,19 +146,21 @@ class LocalBackend:
 
     def _opened(self) -> tuple[Method, Site]:
         if self._state != "open" or self._method is None or self._site is None:
-            raise errors.BackendStateError(f"the backend is {self._state}: use it inside `async with`")
+            raise errors.BackendStateError(
+                f"the backend is {self._state}: use it inside `async with`"
+            )
         return self._method, self._site
 
     async def lease(self, *, timeout: float = 30.0) -> LocalLease:
         """Wait for a free slot, first come first served; see `treadle_sandbox.Backend.lease`."""
         method, site = self._opened()
         with self._counters.boundary():
-            index = await self._take(timeout)
+            index = await self._pool.take(timeout)
             self._starting += 1
             try:
                 slot = await self._start(method, site, index)
             except BaseException:
-                self._put(index)
+                self._pool.put(index)
                 raise
             finally:
                 self._starting -= 1
@@ -180,63 +181,21 @@ class LocalBackend:
             raise errors.BackendStateError("the backend was closed meanwhile")
         return lease
 
-    async def _take(self, timeout: float) -> int:
-        if self._quarantined == self._count:
-            raise errors.BackendStateError(f"all {self._count} slots are in quarantine; restart the backend")
-        if self._free and not self._waiters:
-            return self._free.popleft()
-        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(timeout):
-                return await asyncio.shield(waiter)
-        except TimeoutError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                return waiter.result()
-            raise errors.LeaseTimeoutError(
-                f"no slot became free within {timeout:g} s: {len(self._leases)} of {self._count} are leased, "
-                f"{self._quarantined} in quarantine; close leases or raise slots="
-            ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._put(waiter.result())
-            raise
-        finally:
-            waiter.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def _put(self, index: int) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(index)
-                return
-        self._free.append(index)
-
     def _give_back(self, lease: LocalLease, clean: bool) -> None:
         index = self._leases.pop(lease)
         if clean:
-            self._put(index)
-            return
-        self._quarantined += 1
-        self._counters.failures["Quarantine"] += 1
-        if self._quarantined == self._count:
-            self._refuse("every slot is in quarantine; restart the backend")
-
-    def _refuse(self, reason: str) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(errors.BackendStateError(reason))
+            self._pool.put(index)
+        else:
+            self._pool.quarantine()
+            self._counters.failures["Quarantine"] += 1
 
     def statistics(self) -> Statistics:
         """Return the present state and the counters."""
         return Statistics(
             slots=self._count,
             leased=len(self._leases) + self._starting,
-            waiting=len(self._waiters),
-            quarantined=self._quarantined,
+            waiting=self._pool.waiting,
+            quarantined=self._pool.quarantined,
             leases=self._counters.leases,
             execs=self._counters.execs,
             running=self._counters.running,
@@ -247,7 +206,7 @@ class LocalBackend:
     async def aclose(self) -> None:
         """Close every lease. May be called again."""
         self._state = "closed"
-        self._refuse("the backend was closed")
+        self._pool.refuse("the backend was closed")
         await finish(self._close_leases())
 
     async def _close_leases(self) -> None:

@@ -1,6 +1,8 @@
-"""The in-slot program as bytes: a one-line bootstrap, and the modules it receives through its standard input.
+"""The in-slot program as bytes: a one-line bootstrap, and the modules it receives through its
+standard input.
 
-A slot so needs no file of this package, and the interpreter's own byte code is used when its version is ours.
+A slot so needs no file of this package, and the interpreter's own byte code is used when its
+version is ours.
 """
 
 import importlib.util
@@ -10,7 +12,10 @@ from importlib import resources
 
 from treadle_sandbox.slot import frames
 
-_MODULES = ("linux", "seccomp", "frames", "output", "files", "processes", "confine", "agent", "main")
+_MODULES = (
+    *("linux", "seccomp", "frames", "output", "jobs", "files", "processes", "confine"),
+    *("agent", "main"),
+)
 _PACKAGE = "treadle_sandbox.slot"
 
 BOOTSTRAP = """\

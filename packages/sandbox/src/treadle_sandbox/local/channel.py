@@ -1,7 +1,7 @@
 """The host's end of a slot's control socket: numbered requests out, replies in.
 
-Whatever the slot sends is treated as hostile: replies are numbers and bounded byte strings, and anything else
-closes the socket. Each request has a deadline of its own.
+Whatever the slot sends is treated as hostile: replies are numbers and bounded byte strings, and
+anything else closes the socket. Each request has a deadline of its own.
 """
 
 import asyncio
@@ -65,7 +65,9 @@ class Channel(asyncio.Protocol):
         self._buffer += data
         header = frames.REPLY
         while len(self._buffer) >= header.size:
-            number, error, code, flags, out, err, micros, first, second = header.unpack_from(self._buffer)
+            number, error, code, flags, out, err, micros, first, second = header.unpack_from(
+                self._buffer
+            )
             middle = header.size + first
             if first + second > _REPLY_MOST:
                 self.close()

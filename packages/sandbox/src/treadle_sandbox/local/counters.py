@@ -1,7 +1,7 @@
 """What a backend counts while it runs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from treadle_sandbox.errors import SandboxError
@@ -18,7 +18,7 @@ class Counters:
         self.failures: Counter[str] = Counter()
 
     @contextmanager
-    def command(self) -> Iterator[None]:
+    def command(self) -> Generator[None]:
         """Count one command while it runs."""
         self.execs += 1
         self.running += 1
@@ -29,7 +29,7 @@ class Counters:
             self.running -= 1
 
     @contextmanager
-    def boundary(self) -> Iterator[None]:
+    def boundary(self) -> Generator[None]:
         """Count an infrastructure failure by its type and let it pass."""
         try:
             yield

@@ -1,4 +1,6 @@
-"""The folder of a slot at the `process` level: a working directory, a temporary one, and a `python3` on PATH."""
+"""The folder of a slot at the `process` level: a working directory, a temporary one, and a
+`python3` on PATH.
+"""
 
 import contextlib
 import os
@@ -53,7 +55,7 @@ def _find_strays(mark: bytes) -> list[int]:
     if sys.platform != "linux":
         return []
     found: list[int] = []
-    for name in os.listdir("/proc"):
+    for name in [entry.name for entry in Path("/proc").iterdir()]:
         if name.isdigit():
             with contextlib.suppress(OSError):
                 if mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):

@@ -1,8 +1,9 @@
 """How a slot's first process is started at each isolation level, and the check that it holds.
 
-As root, a slot is built with root's rights and then becomes a host user of its own; where root may not do
-that, and for ordinary users, a user namespace gives the rights to build it. `verify` compares what the slot
-reports with what the level promises, at every start: a slot that falls short is refused.
+As root, a slot is built with root's rights and then becomes a host user of its own; where root may
+not do that, and for ordinary users, a user namespace gives the rights to build it. `verify`
+compares what the slot reports with what the level promises, at every start: a slot that falls short
+is refused.
 """
 
 import os
@@ -132,6 +133,10 @@ def _bubblewrap(method: Method, site: Site) -> Iterator[str]:
     yield from ("--hostname", "sandbox")
     if not site.network:
         yield "--unshare-net"
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    room = str(site.limits.disk_bytes)
+    for target, mode in (("/dev/shm", "1777"), ("/tmp", "1777"), (WORKDIR, "0700")):
+        yield from ("--perms", mode, "--size", room, "--tmpfs", target)
     for parent in site.root.parents():
         yield from ("--perms", "0755", "--dir", parent)
     for source, target in site.root.binds:
@@ -140,10 +145,6 @@ def _bubblewrap(method: Method, site: Site) -> Iterator[str]:
         yield from ("--symlink", link, target)
     for place, (path, _) in enumerate(site.root.files):
         yield from ("--perms", "0444", "--ro-bind-data", f"{{{place}}}", path)
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    room = str(site.limits.disk_bytes)
-    for target, mode in (("/dev/shm", "1777"), ("/tmp", "1777"), (WORKDIR, "0700")):  # noqa: S108
-        yield from ("--perms", mode, "--size", room, "--tmpfs", target)
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/")
 
 
@@ -158,12 +159,16 @@ def verify(report: bytes, method: Method, site: Site) -> None:
     facts = dict(line.split("=", 1) for line in report.decode("utf-8", "replace").splitlines())
     expected = {"pid": "1", "uid": _INNER_ID, "gid": _INNER_ID, "NoNewPrivs": "1", "Seccomp": "2"}
     expected |= dict.fromkeys(("CapEff", "CapPrm", "CapInh", "CapAmb"), _NO_CAPABILITY)
-    wrong = [f"{key} is {facts.get(key)}" for key, value in expected.items() if facts.get(key) != value]
+    wrong = [
+        f"{key} is {facts.get(key)}" for key, value in expected.items() if facts.get(key) != value
+    ]
     for name in (*_NAMESPACES, *(() if site.network else ("net",))):
-        if facts.get(f"ns_{name}", "") in ("", os.readlink(f"/proc/self/ns/{name}")):
+        if facts.get(f"ns_{name}", "") in ("", str(Path(f"/proc/self/ns/{name}").readlink())):
             wrong.append(f"the {name} namespace is the host's")
     strange = set(facts.get("root", "?").split()) - site.root.top()
     if strange:
         wrong.append(f"the root shows {', '.join(sorted(strange))}")
     if wrong:
-        raise SlotStartError(f"the slot isn't isolated as asked ({method.isolation}): {'; '.join(wrong)}")
+        raise SlotStartError(
+            f"the slot isn't isolated as asked ({method.isolation}): {'; '.join(wrong)}"
+        )

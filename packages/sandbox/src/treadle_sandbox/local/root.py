@@ -1,7 +1,8 @@
 """The minimal root file system of a namespaced slot, as a plan.
 
-System folders and the Python installation are bound read-only at their own paths; /etc holds a few harmless
-files; home folders, other slots and everything else of the host are absent. The plan is made once a backend.
+System folders and the Python installation are bound read-only at their own paths; /etc holds a few
+harmless files; home folders, other slots and everything else of the host are absent. The plan is
+made once a backend.
 """
 
 import os
@@ -17,10 +18,10 @@ PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _STORES = ("/nix/store", "/gnu/store")
 _ETC = (
-    "alternatives", "ca-certificates", "crypto-policies", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-    "localtime", "mime.types", "pki/tls/certs", "pki/ca-trust", "protocols", "services", "ssl/certs",
-    "ssl/openssl.cnf", "terminfo",
-)  # fmt: skip
+    *("alternatives", "ca-certificates", "crypto-policies", "localtime", "mime.types", "protocols"),
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "pki/tls/certs", "pki/ca-trust", "services"),
+    *("ssl/certs", "ssl/openssl.cnf", "terminfo"),
+)
 _ACCOUNTS = """\
 root:x:0:0:root:/nonexistent:/usr/sbin/nologin
 sandbox:x:1000:1000:sandbox:/workspace:/bin/sh
@@ -40,7 +41,9 @@ class Interpreter:
 
     @classmethod
     def find(cls, executable: Path | None) -> "Interpreter":
-        """Return the given interpreter, or the one that runs this program, without its virtual environment."""
+        """Return the given interpreter, or the one that runs this program, without its virtual
+        environment.
+        """
         own = str(getattr(sys, "_base_executable", "") or sys.executable)
         real = os.path.realpath(executable or own)
         prefix = sys.base_prefix if executable is None else str(Path(real).parent.parent)
@@ -80,12 +83,12 @@ def plan_root(interpreter: Interpreter, read_only: Iterable[Path], *, network: b
     links: list[tuple[str, str]] = []
     for name in _MERGED:
         folder = f"/{name}"
-        if os.path.islink(folder):
-            links.append((os.readlink(folder), folder))
-        elif os.path.isdir(folder):
+        if Path(folder).is_symlink():
+            links.append((str(Path(folder).readlink()), folder))
+        elif Path(folder).is_dir():
             binds.append(folder)
-    binds += [store for store in _STORES if os.path.isdir(store)]
-    binds += [f"/etc/{name}" for name in _ETC if os.path.exists(f"/etc/{name}")]
+    binds += [store for store in _STORES if Path(store).is_dir()]
+    binds += [f"/etc/{name}" for name in _ETC if Path(f"/etc/{name}").exists()]
     wanted = [interpreter.prefix, *(os.path.realpath(path) for path in read_only)]
     binds += [path for path in wanted if not _is_within(path, binds)]
     links += [(interpreter.executable, f"{PROGRAMS}/{name}") for name in ("python3", "python")]
@@ -98,7 +101,7 @@ def plan_root(interpreter: Interpreter, read_only: Iterable[Path], *, network: b
     if network:
         files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
     return Root(
-        binds=tuple((path, path) for path in binds),
+        binds=tuple((os.path.realpath(path), path) for path in binds),
         links=tuple(links),
         files=tuple((path, text.encode()) for path, text in files.items()),
     )

@@ -1,7 +1,8 @@
 """The wire between the host and a slot: requests towards the slot, replies towards the host.
 
-A request is a 4-byte length and a `marshal` dictionary; the slot trusts the host. A reply is a fixed header
-of numbers and two byte strings, because the host must not trust a slot with anything richer.
+A request is a 4-byte length and a `marshal` dictionary; the slot trusts the host. A reply is a
+fixed header of numbers and two byte strings, because the host must not trust a slot with anything
+richer.
 """
 
 import marshal
@@ -13,7 +14,9 @@ REPLY = struct.Struct("!QiiIQQQII")
 LENGTH = struct.Struct("!I")
 
 TIMED_OUT, TRUNCATED, UNFIT = 1, 2, 4
-"""Reply flags: the timeout killed it; output was cut; the slot can't vouch for what is left in it."""
+"""Reply flags: the timeout killed it; output was cut; the slot can't vouch for what is left in
+it.
+"""
 
 NOT_REGULAR, TOO_LARGE, OUTSIDE, BAD_NAME, BAD_WORKDIR = 10_001, 10_002, 10_003, 10_004, 10_005
 """Error numbers of ours, above every errno."""

@@ -1,7 +1,7 @@
 """Linux system calls that the standard library doesn't offer.
 
-Thin wrappers over libc that raise `OSError` with the path or the name of the call. Import this module on
-Linux only.
+Thin wrappers over libc that raise `OSError` with the path or the name of the call. Import this
+module on Linux only.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ MS_PRIVATE, MS_RELATIME = 1 << 18, 1 << 21
 MNT_DETACH = 2
 CLONE_NEWUSER = 0x10000000
 
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 22, 24
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -63,7 +63,9 @@ def prctl(option: int, value: int = 0) -> None:
 def set_seccomp(program: bytes) -> None:
     """Install a classic BPF filter of 8-byte instructions for this process and its children."""
     code = ctypes.create_string_buffer(program, len(program))
-    header = (len(program) // 8).to_bytes(8, "little") + ctypes.addressof(code).to_bytes(8, "little")
+    header = (len(program) // 8).to_bytes(8, "little") + ctypes.addressof(code).to_bytes(
+        8, "little"
+    )
     pointer = ctypes.create_string_buffer(header, len(header))
     arguments = (ctypes.c_ulong(2), pointer, ctypes.c_ulong(0), ctypes.c_ulong(0))
     _check(_libc.prctl(PR_SET_SECCOMP, *arguments), "seccomp filter")
@@ -72,8 +74,8 @@ def set_seccomp(program: bytes) -> None:
 def drop_capabilities() -> None:
     """Empty the effective, permitted, inheritable, ambient and bounding sets.
 
-    The bounding set needs a capability that some hosts withhold; `no_new_privs`, set by the caller, makes it
-    unreachable in that case too.
+    The bounding set needs a capability that some hosts withhold; `no_new_privs`, set by the caller,
+    makes it unreachable in that case too.
     """
     for capability in range(_LAST_CAPABILITY + 1):
         _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0)

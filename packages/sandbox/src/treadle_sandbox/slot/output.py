@@ -35,7 +35,9 @@ class Capture:
         return len(piece)
 
     def drain(self, room: int) -> None:
-        """Take what is in the pipe now, at most about `room` bytes: a writer that never stops can't hold us."""
+        """Take what is in the pipe now, at most about `room` bytes: a writer that never stops can't
+        hold us.
+        """
         while self.open and room > 0:
             size = self.read()
             if not size:
@@ -58,8 +60,8 @@ class Capture:
         return self.total > self._limit
 
     def value(self) -> bytes:
-        """Return what is kept, never longer than the limit: all of it, or head, a line that says how much
-        is missing, and tail.
+        """Return what is kept, never longer than the limit: all of it, or head, a line that says
+        how much is missing, and tail.
         """
         if not self.truncated:
             return bytes(self._head)

@@ -1,10 +1,11 @@
 """The system call filter of a slot: what no workspace command needs and a sandbox must not offer.
 
 Refused with EPERM: new user namespaces, joining namespaces, kernel key rings, BPF, perf, io_uring,
-userfaultfd, kexec, modules, opening files by handle, feeding input to a terminal, and sockets of families
-that a network namespace doesn't contain (vsock reaches the hypervisor) or that only widen the kernel's attack
-surface. `clone3` answers ENOSYS, because a filter can't read its flags and libc falls back to `clone`.
-System calls of a foreign architecture answer ENOSYS. Numbers: the kernel's syscall tables.
+userfaultfd, kexec, modules, opening files by handle, feeding input to a terminal, and sockets of
+families that a network namespace doesn't contain (vsock reaches the hypervisor) or that only widen
+the kernel's attack surface. `clone3` answers ENOSYS, because a filter can't read its flags and libc
+falls back to `clone`. System calls of a foreign architecture answer ENOSYS. Numbers: the kernel's
+syscall tables.
 """
 
 import struct
@@ -19,17 +20,24 @@ _CLONE3 = 435
 _X32_BIT = 0x40000000
 
 _NEWER = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442)
-_X86_64_REFUSED = (155, 161, 163, 165, 166, 167, 168, 169, 175, 176, 246, 248, 249, 250, 298, 303)
-_X86_64_REFUSED += (304, 308, 313, 320, 321, 323, *_NEWER)
-_GENERIC_REFUSED = (39, 40, 41, 51, 89, 104, 105, 106, 142, 217, 218, 219, 224, 225, 241, 264, 265)
-_GENERIC_REFUSED += (268, 273, 280, 282, 294, *_NEWER)
+_X86_64_OLDER = (155, 161, 163, 165, 166, 167, 168, 169, 175, 176, 246, 248, 249, 250, 298, 303)
+_X86_64_REFUSED = (*_X86_64_OLDER, 304, 308, 313, 320, 321, 323, *_NEWER)
+_GENERIC_OLDER = (39, 40, 41, 51, 89, 104, 105, 106, 142, 217, 218, 219, 224, 225, 241, 264, 265)
+_GENERIC_REFUSED = (*_GENERIC_OLDER, 268, 273, 280, 282, 294, *_NEWER)
 
 
 class _Table:
     """The numbers of one machine that the filter names."""
 
     def __init__(
-        self, audit: int, refused: "tuple[int, ...]", *, clone: int, unshare: int, ioctl: int, socket: int
+        self,
+        audit: int,
+        refused: "tuple[int, ...]",
+        *,
+        clone: int,
+        unshare: int,
+        ioctl: int,
+        socket: int,
     ) -> None:
         self.audit, self.refused = audit, refused
         self.clone, self.unshare, self.ioctl, self.socket = clone, unshare, ioctl, socket
@@ -49,7 +57,9 @@ def _step(code: int, value: int, when_true: int = 0, when_false: int = 0) -> byt
     return struct.pack("<HBBI", code, when_true, when_false, value)
 
 
-def _one_of(offset: int, number: int, values: "tuple[int, ...]", inside: int, outside: int) -> bytes:
+def _one_of(
+    offset: int, number: int, values: "tuple[int, ...]", inside: int, outside: int
+) -> bytes:
     """Return steps that end the call `number` by whether an argument is among `values`."""
     tests = [_step(_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)]
     body = b"".join([_step(_LOAD, offset), *tests, _step(_RETURN, outside), _step(_RETURN, inside)])

@@ -1,0 +1,43 @@
+"""Runs `async def` tests, and finds the optional shared folder."""
+
+import asyncio
+import inspect
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "agent_loop",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("agent_loop")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), 60))
+    return True
+
+
+@cache
+def _shared() -> Path | None:
+    root = Path(__file__).resolve().parents[3]
+    named = os.environ.get("TREADLE_SHARED")
+    places = [Path(named)] if named else [root.parent / "shared", root.parent.parent / "shared"]
+    return next((place for place in places if place.is_dir()), None)
+
+
+@pytest.fixture
+def shared() -> Path:
+    found = _shared()
+    if found is None:
+        pytest.skip("no shared folder beside the repository")
+    return found

@@ -1,0 +1,33 @@
+"""The conformance suite: what every backend, and every isolation level of it, must do.
+
+Each check is a coroutine function that takes an entered backend with at least two slots, and raises
+`AssertionError` with the reason when the backend falls short. `CHECKS` holds for all;
+`ISOLATION_CHECKS` for backends whose capabilities name at least `namespaces` and no network. Run
+them under any test runner:
+
+    for check in CHECKS:
+        asyncio.run(run_check(check, backend))
+"""
+
+from collections.abc import Awaitable, Callable
+
+from treadle_sandbox.backend import Backend
+from treadle_sandbox.testing import commands, confinement, files, leases
+
+Check = Callable[[Backend], Awaitable[None]]
+
+CHECKS: tuple[Check, ...] = (*commands.CHECKS, *files.CHECKS, *leases.CHECKS)
+"""What every backend must do, at every level."""
+
+ISOLATION_CHECKS: tuple[Check, ...] = confinement.CHECKS
+"""Attacks that must fail where a slot is isolated, and leave the slot usable."""
+
+
+async def run_check(check: Check, backend: Backend) -> None:
+    """Run one check and assert that it left no lease behind."""
+    await check(backend)
+    state = backend.statistics()
+    assert (state.leased, state.waiting, state.running) == (0, 0, 0), f"left behind: {state}"
+
+
+__all__ = ["CHECKS", "ISOLATION_CHECKS", "Check", "run_check"]
