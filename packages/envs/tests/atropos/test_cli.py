@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from treadle_agent_loop.testing import ToyServer
+from treadle_agent_loop.testing import ScriptedTurn, ToyServer, call
 from treadle_envs.atropos.cli import resolve_settings, run_cli
 from treadle_envs.errors import SettingsError
 from treadle_envs.gsm8k import Gsm8kEnv
@@ -29,8 +30,14 @@ class Ended:
         return self.err.strip().splitlines()[-1]
 
 
-async def cli(folder: Path, *arguments: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
+def answer(messages: Any) -> ScriptedTurn:
+    if messages[-1]["role"] == "tool":
+        return ScriptedTurn(content="\\boxed{1}")
+    return ScriptedTurn(calls=(call("python", code="print(1)"),))
+
+
+async def start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         PROGRAM,
@@ -40,6 +47,10 @@ async def cli(folder: Path, *arguments: str) -> Ended:
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
     )
+
+
+async def cli(folder: Path, *arguments: str) -> Ended:
+    process = await start(folder, *arguments)
     out, err = await process.communicate()
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
@@ -134,6 +145,38 @@ async def test_what_only_the_run_finds_out_ends_in_one_line_too(
     assert ended.status in (1, 2)
     assert message in ended.last_line
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_a_signal_ends_a_run_and_everything_it_started(
+    toy_server: Callable[..., ToyServer],
+    problems: Path,
+    tmp_path: Path,
+    until: Any,
+    children: Callable[[], set[int]],
+    number: signal.Signals,
+    status: int,
+):
+    before = children()
+    async with toy_server(tokenizer=None, tokens=None, chat=answer) as server:
+        process = await start(
+            tmp_path,
+            "process",
+            f"--openai.base_url={server.base_url}",
+            f"--env.dataset_name={problems}",
+            "--env.min_isolation=auto",
+            "--env.total_steps=100000",
+        )
+        written = tmp_path / "data/gsm8k.jsonl"
+        await until(lambda: written.exists() and written.stat().st_size)
+        assert len(children() - before) > 1
+        process.send_signal(number)
+        async with asyncio.timeout(20):
+            _, errors = await process.communicate()
+    assert process.returncode == status, errors.decode()
+    assert b"Traceback" not in errors
+    await until(lambda: children() <= before)
+    assert not any(".jsonl" not in path.name for path in written.parent.iterdir())
 
 
 async def test_a_malformed_env_file_ends_in_one_line(tmp_path: Path):

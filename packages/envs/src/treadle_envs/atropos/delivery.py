@@ -6,6 +6,9 @@ A group that breaks a rule, is refused, or can't be delivered within the client'
 
 import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 from treadle_envs.atropos.config import AgentEnvConfig
 from treadle_envs.atropos.export import Payload, check_payload, pieces
@@ -25,6 +28,13 @@ class Delivery:
         self.api: TrajectoryClient | None = None
         self.env_id = -1
         self.lines: JsonLines | None = None
+
+    @contextmanager
+    def writing(self, path: Path) -> Generator[JsonLines]:
+        """Write what is delivered to `path`, or to its first free `_1`, `_2` ... variant."""
+        with JsonLines(_unused(path)) as self.lines:
+            yield self.lines
+        self.lines = None
 
     async def deliver(self, payload: Payload | None, *, config: AgentEnvConfig, send: bool) -> None:
         """Check, send and write one group.
@@ -64,3 +74,11 @@ class Delivery:
                 "the trajectory API holds %d sequences back until others fill the group up",
                 len(part["tokens"]),
             )
+
+
+def _unused(path: Path) -> Path:
+    candidate, number = path, 0
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}_{number}")
+    return candidate

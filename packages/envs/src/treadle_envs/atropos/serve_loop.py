@@ -53,6 +53,8 @@ class ServeLoop:
             GroupLostError: too many groups were lost in a row.
         """
         await self._register()
+        if self._env.config.use_wandb:
+            await self._env.setup_wandb()
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._serve(tasks)
