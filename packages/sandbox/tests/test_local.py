@@ -23,8 +23,7 @@ from treadle_sandbox import (
     SlotLostError,
     SlotStartError,
 )
-
-from .conftest import make_backend, others
+from treadle_sandbox.testing import backend_at, other_levels
 
 SOURCE = Path(treadle_sandbox.__file__).parent.parent
 IS_ROOT = os.geteuid() == 0
@@ -186,7 +185,7 @@ def test_cancelling_a_rollout_leaves_no_process_and_no_folder(level, tmp_path, m
             await running
 
     async def main():
-        async with make_backend(level, slots=2) as backend:
+        async with backend_at(level, slots=2) as backend:
             ready = asyncio.Event()
             task = asyncio.create_task(use(backend, ready))
             await ready.wait()
@@ -208,7 +207,7 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
         return len(list(Path("/proc/self/fd").iterdir()))
 
     async def main():
-        async with make_backend(level, slots=4) as backend:
+        async with backend_at(level, slots=4) as backend:
             async with await backend.lease() as lease:
                 await lease.exec(["true"])
             before, mounts = count(), Path("/proc/self/mountinfo").read_text()
@@ -227,7 +226,7 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
 @linux_only
 def test_a_slot_killed_from_outside_is_lost_and_the_backend_goes_on(level):
     async def main():
-        async with make_backend(level, slots=1) as backend:
+        async with backend_at(level, slots=1) as backend:
             lease = await backend.lease()
             children = list_children(os.getpid())
             children += [inner for child in children for inner in list_children(child)]
@@ -253,7 +252,7 @@ def test_a_slot_killed_from_outside_is_lost_and_the_backend_goes_on(level):
 @linux_only
 def test_a_slot_that_can_not_be_emptied_is_quarantined():
     async def main():
-        async with make_backend(Isolation.PROCESS, slots=1) as backend:
+        async with backend_at(Isolation.PROCESS, slots=1) as backend:
             lease = await backend.lease()
             stuck = f"{lease.workdir}/stuck"
             mounted = await lease.exec(["sh", "-c", "mkdir stuck && mount -t tmpfs none stuck"])
@@ -281,7 +280,7 @@ def test_network_is_shared_only_when_asked_for(level):
             code = (
                 f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
             )
-            async with make_backend(level, slots=1, network=True) as backend:
+            async with backend_at(level, slots=1, network=True) as backend:
                 assert backend.capabilities.network
                 async with await backend.lease() as lease:
                     result = await lease.exec(["python3", "-I", "-S", "-c", code])
@@ -297,7 +296,7 @@ def test_read_only_paths_and_variables_reach_the_commands(level, tmp_path):
     async def main():
         options = {"slots": 1, "read_only": [tmp_path], "env": {"GIVEN": "yes"}}
         async with (
-            make_backend(level, **options) as backend,
+            backend_at(level, **options) as backend,
             await backend.lease() as lease,
         ):
             script = f"cat {tmp_path}/data; echo $GIVEN"
@@ -314,7 +313,7 @@ def test_read_only_paths_and_variables_reach_the_commands(level, tmp_path):
 def test_another_interpreter_can_serve_the_slots(level):
     async def main():
         async with (
-            make_backend(level, slots=1, python=Path("/usr/bin/python3")) as backend,
+            backend_at(level, slots=1, python=Path("/usr/bin/python3")) as backend,
             await backend.lease() as lease,
         ):
             result = await lease.exec(["python3", "-c", "import sys; print(sys.base_prefix)"])
@@ -366,7 +365,7 @@ def test_an_ordinary_user_gets_the_same_isolation(level):
 
 def test_levels_can_be_excluded_one_by_one(level):
     async def main():
-        backend = LocalBackend(slots=1, min_isolation=level, exclude=others(level))
+        backend = LocalBackend(slots=1, min_isolation=level, exclude=other_levels(level))
         with pytest.raises(BackendStateError, match="async with"):
             _ = backend.capabilities
         async with backend:
@@ -384,7 +383,7 @@ def test_levels_can_be_excluded_one_by_one(level):
 
 def test_a_backend_closes_its_leases_and_refuses_who_waits(level):
     async def main():
-        backend = make_backend(level, slots=1)
+        backend = backend_at(level, slots=1)
         async with backend:
             lease = await backend.lease()
             waiting = asyncio.create_task(backend.lease())

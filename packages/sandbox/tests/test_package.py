@@ -41,7 +41,14 @@ PUBLIC = [
 
 def test_the_public_names_are_these():
     assert treadle_sandbox.__all__ == PUBLIC
-    assert testing.__all__ == ["CHECKS", "ISOLATION_CHECKS", "Check", "run_check"]
+    assert testing.__all__ == [
+        "CHECKS",
+        "ISOLATION_CHECKS",
+        "Check",
+        "backend_at",
+        "other_levels",
+        "run_check",
+    ]
     for name in PUBLIC:
         assert getattr(treadle_sandbox, name).__doc__
 
