@@ -32,6 +32,7 @@ PUBLIC = {
         "split_of",
         "stream",
         "write_jsonl",
+        "write_split",
     ],
     "treadle_embedded.server": ["create_app"],
 }
