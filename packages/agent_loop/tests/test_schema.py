@@ -42,7 +42,7 @@ def test_every_supported_annotation_becomes_its_schema():
         "anything": {},
         "colour": {"type": "string", "enum": ["red", "blue"]},
         "loose": {"type": "array"},
-        "maybe": {"type": ["integer", "null"]},
+        "maybe": {"type": "integer"},
         "either": {
             "anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "string"}}],
             "default": 3,

@@ -81,6 +81,17 @@ async def test_bad_arguments_are_text_for_the_model_and_never_run(arguments, sai
     assert len(reply.text) < 2_200
 
 
+async def test_null_for_an_optional_argument_counts_as_left_out():
+    @tool
+    async def greet(name: str | None = None) -> str:
+        """Greet."""
+        return f"Hello, {name or 'you'}."
+
+    registry = ToolRegistry([greet, add])
+    assert (await registry.call("greet", '{"name": null}', None)).text == "Hello, you."
+    assert not (await registry.call("add", '{"a": 1, "b": null}', None)).ok
+
+
 async def test_a_tool_error_is_text_and_any_other_exception_propagates():
     @tool
     async def crash() -> str:

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run `async def` tests, with a limit, on a loop of their own."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
 
     async def bounded() -> None:
         async with asyncio.timeout(120):
@@ -126,37 +128,73 @@ class Trainer:
                 self.groups.extend(batch)
 
 
+class Api:
+    """A real trajectory API in a process of its own, and its trainer."""
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = _free_port() if port is None else port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.trainer = Trainer(self.url)
+        command = [sys.executable, "-m", "uvicorn", "atroposlib.api:app", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _wait_for_port(self.port)
+
+    def stop(self) -> None:
+        """End it; safe to call twice."""
+        self._process.kill()
+        self._process.wait(timeout=20)
+
+
 @pytest.fixture
-def api_url() -> Iterator[str]:
-    """A real trajectory API in a process of its own."""
+def start_api() -> Iterator[Callable[[int | None], Api]]:
+    """Start trajectory APIs, on a free port or a given one."""
+    started: list[Api] = []
+
+    def start(port: int | None) -> Api:
+        started.append(Api(port))
+        return started[-1]
+
+    yield start
+    for api in started:
+        api.stop()
+
+
+@pytest.fixture(scope="session")
+def long_lived_api() -> Iterator[Api]:
+    """One trajectory API for all tests that don't stop it."""
+    api = Api()
+    yield api
+    api.stop()
+
+
+@pytest.fixture
+def trainer(long_lived_api: Api) -> Iterator[Trainer]:
+    """A trainer of a trajectory API that has no state yet."""
+    yield Trainer(long_lived_api.url)
+    asyncio.run(_forget(long_lived_api.url))
+
+
+async def _forget(url: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/reset_data") as answer:
+        await answer.read()
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "atroposlib.api:app", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        asyncio.run(_answers(url))
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+        return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def trainer(api_url: str) -> Trainer:
-    """A trainer of that API."""
-    return Trainer(api_url)
-
-
-async def _answers(url: str) -> None:
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.get(url):
-                    return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on port {port}")
 
 
 CHAT_TEMPLATE = """\

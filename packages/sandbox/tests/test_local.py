@@ -1,7 +1,9 @@
 """What the local backend promises beyond the conformance suite."""
 
 import asyncio
+import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -21,8 +23,7 @@ from treadle_sandbox import (
     SlotLostError,
     SlotStartError,
 )
-
-from .conftest import make_backend, others
+from treadle_sandbox.testing import backend_at, other_levels
 
 SOURCE = Path(treadle_sandbox.__file__).parent.parent
 IS_ROOT = os.geteuid() == 0
@@ -42,6 +43,11 @@ def find_processes(mark: str) -> list[int]:
     return found
 
 
+def list_children(process: int) -> list[int]:
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
 def wait_until_gone(mark: str) -> bool:
     """Poll by waiting on each process itself, at most ten seconds a process."""
     for process in find_processes(mark):
@@ -50,8 +56,6 @@ def wait_until_gone(mark: str) -> bool:
         except ProcessLookupError:
             continue
         with os.fdopen(descriptor):
-            import select
-
             select.select([descriptor], [], [], 10)
     return not find_processes(mark)
 
@@ -68,7 +72,7 @@ LEVEL_OF_AUTO = """
 import asyncio, sys
 from treadle_sandbox import LocalBackend, SandboxError
 async def main():
-    async with LocalBackend(slots=1, min_isolation=sys.argv[1] if sys.argv[1:] else "auto") as backend:
+    async with LocalBackend(slots=1, min_isolation="auto") as backend:
         print(backend.capabilities.isolation)
 try:
     asyncio.run(main())
@@ -181,7 +185,7 @@ def test_cancelling_a_rollout_leaves_no_process_and_no_folder(level, tmp_path, m
             await running
 
     async def main():
-        async with make_backend(level, slots=2) as backend:
+        async with backend_at(level, slots=2) as backend:
             ready = asyncio.Event()
             task = asyncio.create_task(use(backend, ready))
             await ready.wait()
@@ -202,11 +206,8 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
     def count() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    def children() -> str:
-        return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-
     async def main():
-        async with make_backend(level, slots=4) as backend:
+        async with backend_at(level, slots=4) as backend:
             async with await backend.lease() as lease:
                 await lease.exec(["true"])
             before, mounts = count(), Path("/proc/self/mountinfo").read_text()
@@ -215,7 +216,7 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
                 await asyncio.gather(*(lease.exec(["true"]) for lease in leases))
                 await asyncio.gather(*(lease.aclose() for lease in leases))
             assert count() == before
-            assert children().split() == []
+            assert list_children(os.getpid()) == []
             assert Path("/proc/self/mountinfo").read_text() == mounts
         assert list(tmp_path.iterdir()) == []
 
@@ -225,13 +226,15 @@ def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypat
 @linux_only
 def test_a_slot_killed_from_outside_is_lost_and_the_backend_goes_on(level):
     async def main():
-        async with make_backend(level, slots=1) as backend:
+        async with backend_at(level, slots=1) as backend:
             lease = await backend.lease()
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            children = list_children(os.getpid())
+            children += [inner for child in children for inner in list_children(child)]
             running = asyncio.create_task(lease.exec(["sleep", "60"], timeout=60))
             await asyncio.wait({running}, timeout=0.1)
             for child in children:
-                os.kill(int(child), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             with pytest.raises(SlotLostError):
                 await running
             with pytest.raises(SlotLostError):
@@ -249,7 +252,7 @@ def test_a_slot_killed_from_outside_is_lost_and_the_backend_goes_on(level):
 @linux_only
 def test_a_slot_that_can_not_be_emptied_is_quarantined():
     async def main():
-        async with make_backend(Isolation.PROCESS, slots=1) as backend:
+        async with backend_at(Isolation.PROCESS, slots=1) as backend:
             lease = await backend.lease()
             stuck = f"{lease.workdir}/stuck"
             mounted = await lease.exec(["sh", "-c", "mkdir stuck && mount -t tmpfs none stuck"])
@@ -265,7 +268,7 @@ def test_a_slot_that_can_not_be_emptied_is_quarantined():
                 with pytest.raises(BackendStateError, match="quarantine"):
                     await backend.lease()
             finally:
-                subprocess.run(["umount", stuck], check=True)
+                await asyncio.to_thread(subprocess.run, ["umount", stuck], check=True)
                 shutil.rmtree(Path(stuck).parent.parent)
 
     asyncio.run(main())
@@ -277,7 +280,7 @@ def test_network_is_shared_only_when_asked_for(level):
             code = (
                 f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
             )
-            async with make_backend(level, slots=1, network=True) as backend:
+            async with backend_at(level, slots=1, network=True) as backend:
                 assert backend.capabilities.network
                 async with await backend.lease() as lease:
                     result = await lease.exec(["python3", "-I", "-S", "-c", code])
@@ -293,7 +296,7 @@ def test_read_only_paths_and_variables_reach_the_commands(level, tmp_path):
     async def main():
         options = {"slots": 1, "read_only": [tmp_path], "env": {"GIVEN": "yes"}}
         async with (
-            make_backend(level, **options) as backend,
+            backend_at(level, **options) as backend,
             await backend.lease() as lease,
         ):
             script = f"cat {tmp_path}/data; echo $GIVEN"
@@ -310,7 +313,7 @@ def test_read_only_paths_and_variables_reach_the_commands(level, tmp_path):
 def test_another_interpreter_can_serve_the_slots(level):
     async def main():
         async with (
-            make_backend(level, slots=1, python=Path("/usr/bin/python3")) as backend,
+            backend_at(level, slots=1, python=Path("/usr/bin/python3")) as backend,
             await backend.lease() as lease,
         ):
             result = await lease.exec(["python3", "-c", "import sys; print(sys.base_prefix)"])
@@ -326,7 +329,8 @@ from treadle_sandbox.testing import CHECKS, ISOLATION_CHECKS, run_check
 async def main(level):
     exclude = [other for other in Isolation if other != level]
     limits = Limits(memory_bytes=1 << 30, disk_bytes=32 << 20, processes=64)
-    async with LocalBackend(slots=2, min_isolation="auto", exclude=exclude, limits=limits) as backend:
+    options = {"min_isolation": "auto", "exclude": exclude, "limits": limits}
+    async with LocalBackend(slots=2, **options) as backend:
         assert not backend.capabilities.separate_user
         for check in (*CHECKS[:8], *ISOLATION_CHECKS):
             if level != "process" or check in CHECKS:
@@ -361,7 +365,7 @@ def test_an_ordinary_user_gets_the_same_isolation(level):
 
 def test_levels_can_be_excluded_one_by_one(level):
     async def main():
-        backend = LocalBackend(slots=1, min_isolation=level, exclude=others(level))
+        backend = LocalBackend(slots=1, min_isolation=level, exclude=other_levels(level))
         with pytest.raises(BackendStateError, match="async with"):
             _ = backend.capabilities
         async with backend:
@@ -379,7 +383,7 @@ def test_levels_can_be_excluded_one_by_one(level):
 
 def test_a_backend_closes_its_leases_and_refuses_who_waits(level):
     async def main():
-        backend = make_backend(level, slots=1)
+        backend = backend_at(level, slots=1)
         async with backend:
             lease = await backend.lease()
             waiting = asyncio.create_task(backend.lease())

@@ -1,6 +1,8 @@
 """The package as others see it."""
 
+import importlib.util
 import inspect
+import marshal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 import treadle_sandbox
 from treadle_sandbox import Isolation, Lease, testing
+from treadle_sandbox.local.bundle import build_bundle
 
 PUBLIC = [
     "Backend",
@@ -38,7 +41,14 @@ PUBLIC = [
 
 def test_the_public_names_are_these():
     assert treadle_sandbox.__all__ == PUBLIC
-    assert testing.__all__ == ["CHECKS", "ISOLATION_CHECKS", "Check", "run_check"]
+    assert testing.__all__ == [
+        "CHECKS",
+        "ISOLATION_CHECKS",
+        "Check",
+        "backend_at",
+        "other_levels",
+        "run_check",
+    ]
     for name in PUBLIC:
         assert getattr(treadle_sandbox, name).__doc__
 
@@ -73,6 +83,13 @@ def test_import_is_light_portable_and_standard_library_only():
     )
     new = {name.partition(".")[0] for name in loaded - set(bare.stdout.split())}
     assert new <= set(sys.stdlib_module_names) | {"treadle_sandbox"}
+
+
+def test_every_module_of_the_slot_is_sent_to_it():
+    magic, modules = marshal.loads(build_bundle()[4:])
+    assert magic == importlib.util.MAGIC_NUMBER
+    folder = Path(treadle_sandbox.__file__).parent / "slot"
+    assert {name for name, _, _ in modules} == {path.stem for path in folder.glob("[a-z]*.py")}
 
 
 def test_a_lease_fits_the_workspace_of_the_agent_loop():

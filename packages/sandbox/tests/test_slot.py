@@ -1,5 +1,6 @@
 """The in-slot modules, each on its own."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -86,10 +87,8 @@ def test_paths_resolve_as_the_kernel_resolves_them(tmp_path_factory, entries, pa
     assert found == expected
     if expected is not None and Path(whole).resolve().is_relative_to(root):
         confined = None
-        try:
+        with contextlib.suppress(OSError):
             confined = files.read(str(root), "/".join(path), 1000)
-        except OSError:
-            pass
         assert confined in (None, expected)
 
 
@@ -104,10 +103,8 @@ def test_a_confined_root_is_never_left(tmp_path, path):
     (root / "chain").symlink_to("link")
     with pytest.raises(OSError, match="\\[Errno"):
         files.read(str(root), path, 1000)
-    try:
+    with contextlib.suppress(OSError):
         files.write(str(root), path, b"changed", 0o644)
-    except OSError:
-        pass
     assert outside.read_text() == "outside"
 
 

@@ -13,7 +13,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from treadle_agent_loop.errors import ToolDefinitionError
 from treadle_agent_loop.workspace import Workspace
@@ -38,6 +38,9 @@ class SignatureSchema:
     """The docstring up to its first section."""
     parameters: JsonSchema
     """An `object` schema; `required` is left out when nothing is."""
+    nullable: frozenset[str]
+    """Optional parameters (`T | None = None`): shown to the model as `T`, because templates of real
+    models fail on lists of types; an explicit null counts as left out."""
     workspace_parameter: str | None
     """Name of the first parameter when it is annotated `Workspace`: injected, not shown to the
     model.
@@ -55,32 +58,34 @@ def describe(function: Callable[..., Any]) -> SignatureSchema:
     hints = get_type_hints(function, include_extras=True)
     properties: dict[str, JsonSchema] = {}
     required: list[str] = []
+    nullable: set[str] = set()
     workspace_parameter: str | None = None
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
         name = parameter.name
         where = f"parameter {name!r} of tool function {function.__name__!r}"
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ToolDefinitionError(f"{where} is variadic; name every argument")
-        if name not in hints:
-            raise ToolDefinitionError(f"{where} has no type annotation; add one")
+        _check(parameter, hints, where)
         if position == 0 and _is_workspace(hints[name]):
             workspace_parameter = name
             continue
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise ToolDefinitionError(f"{where} is positional-only; arguments are passed by name")
-        schema = schema_of(hints[name], where)
-        if name in documented and "description" not in schema:
-            schema["description"] = documented[name]
+        hint = hints[name]
+        if parameter.default is None:
+            nullable.add(name)
+            hint = _without_none(hint)
+        properties[name] = schema_of(hint, where)
+        if name in documented:
+            properties[name].setdefault("description", documented[name])
         if parameter.default is parameter.empty:
             required.append(name)
         elif parameter.default is not None:
-            schema["default"] = parameter.default
-        properties[name] = schema
+            properties[name]["default"] = parameter.default
     parameters: JsonSchema = {"type": "object", "properties": properties}
     if required:
         parameters["required"] = required
     return SignatureSchema(
-        description=summary, parameters=parameters, workspace_parameter=workspace_parameter
+        description=summary,
+        parameters=parameters,
+        nullable=frozenset(nullable),
+        workspace_parameter=workspace_parameter,
     )
 
 
@@ -109,6 +114,24 @@ def schema_of(annotation: Any, where: str) -> JsonSchema:
         f"{where} is annotated {annotation!r}, which has no JSON schema here; use str, int, "
         "float, bool, Literal, list, dict or a union of them"
     )
+
+
+def _check(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> None:
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise ToolDefinitionError(f"{where} is variadic; name every argument")
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise ToolDefinitionError(f"{where} is positional-only; arguments are passed by name")
+    if parameter.name not in hints:
+        raise ToolDefinitionError(f"{where} has no type annotation; add one")
+
+
+def _without_none(annotation: Any) -> Any:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return Annotated[(_without_none(args[0]), *args[1:])]
+    if origin in (Union, types.UnionType):
+        return cast("Any", Union)[tuple(arg for arg in args if arg is not type(None))]
+    return annotation
 
 
 def _enumeration(values: list[Any]) -> JsonSchema:

@@ -42,6 +42,8 @@ class Tool:
     """JSON schema of the arguments, an `object`."""
     function: Callable[..., Any] = field(repr=False)
     """Sync functions run in a thread; prefer async ones, which can be cancelled."""
+    nullable: frozenset[str] = frozenset()
+    """Parameters for which an explicit null counts as left out."""
     workspace_parameter: str | None = None
     """Name under which the workspace is injected."""
     result_limit: int = DEFAULT_RESULT_LIMIT
@@ -136,6 +138,7 @@ def tool(
             description=text,
             parameters=signature.parameters,
             function=target,
+            nullable=signature.nullable,
             workspace_parameter=signature.workspace_parameter,
             result_limit=result_limit,
         )
@@ -197,6 +200,9 @@ class ToolRegistry:
             decoded = json.loads(arguments) if isinstance(arguments, str) else dict(arguments)
         except (ValueError, RecursionError) as error:
             return _bad_call(f"The arguments of {name!r} are not valid JSON: {error}.")
+        if isinstance(decoded, dict):
+            given = cast("dict[str, Any]", decoded).items()
+            decoded = {k: v for k, v in given if v is not None or k not in entry.nullable}
         problem = entry.validator.problem(decoded)
         if problem is not None:
             return _bad_call(f"The arguments of {name!r} don't fit its schema: {problem}.")

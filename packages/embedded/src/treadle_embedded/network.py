@@ -6,6 +6,7 @@ A row's logits don't depend on the rows beside it.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,10 +74,7 @@ class Network:
 
 
 def _open(path: Path) -> Any:
-    # Here and not above: programs that only start the server needn't load the runtime.
-    import onnxruntime
-
-    runtime = cast("Any", onnxruntime)
+    runtime = _quiet_runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -84,6 +82,18 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise BundleError(f"{path} is missing; reinstall the package")
     return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _quiet_runtime() -> Any:
+    """Import ONNX Runtime with its telemetry off.
+
+    From 1.29 its Linux builds report sessions to Microsoft and leave a `.ses` file in the temporary
+    folder unless this variable is set when the library loads.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return cast("Any", onnxruntime)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

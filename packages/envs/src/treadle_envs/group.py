@@ -10,13 +10,15 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from treadle_agent_loop.errors import AgentLoopError
 from treadle_agent_loop.model import ModelClient, SamplingParams
-from treadle_envs.errors import GroupLostError, RewardError
+from treadle_envs.errors import EnvsError, GroupLostError, RewardError
 from treadle_envs.failures import TRANSIENT, first_error
 from treadle_envs.observer import NullObserver, Observer
 from treadle_envs.records import FailedRollout, Item, LossReason, ScoredGroup, ScoredRollout
 from treadle_envs.sandboxes import SandboxBackend
 from treadle_envs.session import Attempt, RolloutSession
+from treadle_sandbox import SandboxError
 
 if TYPE_CHECKING:
     from treadle_envs.environment import Environment
@@ -120,7 +122,14 @@ class GroupRunner:
             return await session.run(item)
 
     def _report(self, rollout_id: str, group_id: str, error: Exception) -> None:
-        logger.warning("rollout %s failed: %s: %s", rollout_id, type(error).__name__, error)
+        expected = isinstance(error, (*TRANSIENT, EnvsError, AgentLoopError, SandboxError))
+        logger.warning(
+            "rollout %s failed: %s: %s",
+            rollout_id,
+            type(error).__name__,
+            error,
+            exc_info=None if expected else error,
+        )
         self.observer.rollout_failed(
             FailedRollout(
                 rollout_id=rollout_id,

@@ -1,5 +1,8 @@
 """Numbers of the training rollouts since the last report, under the names trainers know."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from treadle_agent_loop.rollout import ToolOutcome
 from treadle_envs.records import ScoredGroup
 
@@ -35,3 +38,11 @@ class TrainMetrics:
             }
         self._rewards, self._tool_calls, self._tool_errors = [], [], 0
         return metrics
+
+
+def shown(metrics: Mapping[str, Any]) -> str:
+    """Return metrics as one line for a log."""
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in metrics.items()
+    )

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from treadle_agent_loop import ChatClient, ChatTokenizer, TokenClient
-from treadle_agent_loop.errors import ModelRequestError, TokenProtocolError
+from treadle_agent_loop.errors import ModelRequestError, ModelServerError, TokenProtocolError
 from treadle_agent_loop.http import HttpSettings, JsonHttpClient
 from treadle_agent_loop.model import ModelClient
 from treadle_agent_loop.serving import check_model, served_models
@@ -86,11 +86,17 @@ async def open_model(settings: ModelSettings, options: ModelOptions | None = Non
 async def _model_name(settings: ModelSettings, base_url: str) -> str:
     """Return the configured name once the server confirms it, or the only one it offers."""
     http = HttpSettings(base_url=base_url, api_key=settings.api_key, attempts=3)
-    async with JsonHttpClient(http) as client:
-        if settings.model is not None:
-            await check_model(client, settings.model)
-            return settings.model
-        names = [entry.name for entry in await served_models(client)]
+    try:
+        async with JsonHttpClient(http) as client:
+            if settings.model is not None:
+                await check_model(client, settings.model)
+                return settings.model
+            names = [entry.name for entry in await served_models(client)]
+    except ModelServerError as error:
+        raise ModelServerError(
+            f"no model server answers at {base_url}: start it, or correct --model-url "
+            f"(--openai.base_url, ATROPOS_SERVER_BASE_URL); {error}"
+        ) from error
     if len(names) == 1:
         return names[0]
     offered = f"it offers {', '.join(names)}" if names else "it lists none"

@@ -103,7 +103,13 @@ async def test_serve_works_on_a_chat_server_by_url_alone(
 
     log = EventLog()
     async with toy_server(chat=chat, tokenizer=None, tokens=None) as server:
-        env = env_of(problems, url=server.base_url, log=log, rollout_server_url=trainer.url)
+        env = env_of(
+            problems,
+            url=server.base_url,
+            log=log,
+            rollout_server_url=trainer.url,
+            serve_without_tokens=True,
+        )
         await trainer.start(batch_size=2)
         await env.env_manager()
     await trainer.take()
@@ -119,6 +125,7 @@ async def test_no_more_groups_are_begun_than_asked_for(problems: Path, trainer: 
         backend=HostBackend(),
         log=log,
         rollout_server_url=trainer.url,
+        serve_without_tokens=True,
         max_groups=5,
     )
     await trainer.start(batch_size=64)
@@ -137,6 +144,7 @@ async def test_a_full_queue_holds_new_groups_back_and_cancels_none(
         backend=HostBackend(),
         log=log,
         rollout_server_url=trainer.url,
+        serve_without_tokens=True,
         max_groups=9,
         max_batches_offpolicy=2,
     )
@@ -193,6 +201,7 @@ async def test_groups_that_keep_failing_end_the_run_with_the_reason(problems: Pa
         backend=HostBackend(),
         log=log,
         rollout_server_url=trainer.url,
+        serve_without_tokens=True,
         max_losses_in_a_row=3,
     )
     await trainer.start(batch_size=2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from treadle_agent_loop.testing import ToyServer
-from treadle_envs.atropos.cli import resolve_settings
+from treadle_agent_loop.testing import ScriptedTurn, ToyServer, call
+from treadle_envs.atropos.cli import resolve_settings, run_cli
 from treadle_envs.errors import SettingsError
 from treadle_envs.gsm8k import Gsm8kEnv
 
@@ -29,8 +30,14 @@ class Ended:
         return self.err.strip().splitlines()[-1]
 
 
-async def cli(folder: Path, *arguments: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
+def answer(messages: Any) -> ScriptedTurn:
+    if messages[-1]["role"] == "tool":
+        return ScriptedTurn(content="\\boxed{1}")
+    return ScriptedTurn(calls=(call("python", code="print(1)"),))
+
+
+async def start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         PROGRAM,
@@ -40,8 +47,33 @@ async def cli(folder: Path, *arguments: str) -> Ended:
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
     )
+
+
+async def cli(folder: Path, *arguments: str) -> Ended:
+    process = await start(folder, *arguments)
     out, err = await process.communicate()
     return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+Inside = Callable[..., Ended]
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Inside:
+    """Run the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Ended:
+        try:
+            status = run_cli(Gsm8kEnv, arguments)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Ended(status, captured.out, captured.err)
+
+    return run
 
 
 async def test_process_runs_by_flags_and_file_with_atroposlibs_names(
@@ -86,31 +118,65 @@ async def test_process_runs_by_flags_and_file_with_atroposlibs_names(
         (["dance"], 2, "invalid choice"),
     ],
 )
-async def test_bad_settings_end_in_one_line_without_a_traceback(
-    tmp_path: Path, problems: Path, arguments: list[str], status: int, message: str
+def test_bad_settings_end_in_one_line_without_a_traceback(
+    inside: Inside, problems: Path, arguments: list[str], status: int, message: str
 ):
     common = ["--env.dataset_name", str(problems), "--env.min_isolation", "auto"]
-    ended = await cli(tmp_path, *arguments, *(common if arguments != ["dance"] else []))
+    ended = inside(*arguments, *(common if arguments != ["dance"] else []))
     assert ended.status == status, ended.err
     assert message in ended.last_line
     assert "Traceback" not in ended.err
 
 
-async def test_a_missing_data_file_an_unknown_parser_and_a_wrong_model_end_in_one_line(
-    toy_server: Callable[..., ToyServer], problems: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("message", "extra"),
+    [
+        ("none.jsonl can't be read", ["--env.dataset_name", "none.jsonl"]),
+        ("tool_call_parser", ["--env.tool_call_parser", "hermess"]),
+        ("doesn't offer the model 'other'", ["--openai.model_name", "other"]),
+    ],
+)
+async def test_what_only_the_run_finds_out_ends_in_one_line_too(
+    inside: Inside, toy_server: Callable[..., ToyServer], message: str, extra: list[str]
 ):
     async with toy_server() as server:
         url = ["process", "--openai.base_url", server.base_url, "--env.min_isolation", "auto"]
-        cases = {
-            "none.jsonl can't be read": ["--env.dataset_name", "none.jsonl"],
-            "tool_call_parser": ["--env.tool_call_parser", "hermess"],
-            "doesn't offer the model 'other'": ["--openai.model_name", "other"],
-        }
-        for message, extra in cases.items():
-            ended = await cli(tmp_path, *url, *extra)
-            assert ended.status in (1, 2)
-            assert message in ended.last_line
-            assert "Traceback" not in ended.err
+        ended = await asyncio.to_thread(inside, *url, *extra)
+    assert ended.status in (1, 2)
+    assert message in ended.last_line
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_a_signal_ends_a_run_and_everything_it_started(
+    toy_server: Callable[..., ToyServer],
+    problems: Path,
+    tmp_path: Path,
+    until: Any,
+    children: Callable[[], set[int]],
+    number: signal.Signals,
+    status: int,
+):
+    before = children()
+    async with toy_server(tokenizer=None, tokens=None, chat=answer) as server:
+        process = await start(
+            tmp_path,
+            "process",
+            f"--openai.base_url={server.base_url}",
+            f"--env.dataset_name={problems}",
+            "--env.min_isolation=auto",
+            "--env.total_steps=100000",
+        )
+        written = tmp_path / "data/gsm8k.jsonl"
+        await until(lambda: written.exists() and written.stat().st_size)
+        assert len(children() - before) > 1
+        process.send_signal(number)
+        async with asyncio.timeout(20):
+            _, errors = await process.communicate()
+    assert process.returncode == status, errors.decode()
+    assert b"Traceback" not in errors
+    await until(lambda: children() <= before)
+    assert not any(".jsonl" not in path.name for path in written.parent.iterdir())
 
 
 async def test_a_malformed_env_file_ends_in_one_line(tmp_path: Path):

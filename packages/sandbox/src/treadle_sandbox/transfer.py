@@ -49,11 +49,8 @@ def _list_host(source: Path) -> list[Path]:
 
 
 def _passes_link(folder: Path, top: Path) -> bool:
-    return any(
-        part.is_symlink()
-        for part in (folder, *folder.parents)
-        if part.is_relative_to(top / "_" / "..")
-    )
+    between = [part for part in (folder, *folder.parents) if part != top and top in part.parents]
+    return any(part.is_symlink() for part in between)
 
 
 async def download(lease: FileAccess, source: str, target: Path, *, limit: int) -> int:

@@ -65,6 +65,7 @@ def _trained() -> str:
     return tokenizer.to_str()
 
 
+@cache
 def toy_tokenizer(template: str = "append") -> ChatTokenizer:
     """Make a tokenizer with one of `templates.TEMPLATES`."""
     from transformers import PreTrainedTokenizerFast  # takes seconds to import
@@ -73,5 +74,4 @@ def toy_tokenizer(template: str = "append") -> ChatTokenizer:
         tokenizer_object=Tokenizer.from_str(_trained()),
         eos_token=CLOSES.get(template, "<|im_end|>") or "<|endoftext|>",
     )
-    made.chat_template = TEMPLATES[template]
-    return ChatTokenizer(made)
+    return ChatTokenizer(made, chat_template=TEMPLATES[template])

@@ -52,9 +52,13 @@ class ChatTokenizer:
     """Renders conversations to ids and decodes ids to text."""
 
     def __init__(
-        self, tokenizer: Any, *, template_arguments: Mapping[str, Any] | None = None
+        self,
+        tokenizer: Any,
+        *,
+        chat_template: str | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        """Wrap a fast tokenizer of `transformers`.
+        """Wrap a fast tokenizer of `transformers`; `chat_template` replaces its own template.
 
         `template_arguments` are passed on to the template (`enable_thinking` and the like).
 
@@ -66,7 +70,7 @@ class ChatTokenizer:
             raise ChatTemplateError(
                 f"{type(tokenizer).__name__} is no fast tokenizer; a tokenizer.json is needed"
             )
-        source: Any = tokenizer.chat_template
+        source: Any = chat_template or tokenizer.chat_template
         if not source:
             raise ChatTemplateError(
                 "the tokenizer has no chat template; take the chat model's tokenizer, or give one "
@@ -74,6 +78,7 @@ class ChatTokenizer:
             )
         self._tokenizer = tokenizer
         self._backend = backend
+        self._template = chat_template
         self._arguments = dict(template_arguments or {})
         written = source if isinstance(source, str) else "\n".join(source.values())
         added: dict[int, Any] = backend.get_added_tokens_decoder()
@@ -110,9 +115,7 @@ class ChatTokenizer:
             raise ChatTemplateError(
                 f"no tokenizer could be loaded from {str(name_or_path)!r}: {error}"
             ) from error
-        if chat_template is not None:
-            tokenizer.chat_template = chat_template
-        return cls(tokenizer, template_arguments=template_arguments)
+        return cls(tokenizer, chat_template=chat_template, template_arguments=template_arguments)
 
     def render(
         self,
@@ -136,9 +139,10 @@ class ChatTokenizer:
                 tools=[self._guard.value(tool) for tool in tools] or None,
                 add_generation_prompt=generation_prompt,
                 tokenize=False,
+                chat_template=self._template,
                 **self._arguments,
             )
-        except (TemplateError, TypeError, ValueError) as error:
+        except (TemplateError, TypeError, ValueError, RecursionError) as error:
             raise ChatTemplateError(f"the chat template refuses the messages: {error}") from error
         return str(text)
 
@@ -149,6 +153,12 @@ class ChatTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens included."""
         return self._backend.decode(list(ids), skip_special_tokens=False)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer and its template to a folder that `load` reads."""
+        self._tokenizer.save_pretrained(folder)
+        if self._template is not None:
+            (folder / "chat_template.jinja").write_text(self._template)
 
     def guarded_assistant(self, text: str) -> str:
         """Return an assistant's text as it stands in rendered prompts."""

@@ -28,7 +28,7 @@ from treadle_agent_loop.tokens.evidence import judge, settled
 from treadle_agent_loop.tokens.export import CallRecord, Export, export
 from treadle_agent_loop.tokens.guard import unguard
 from treadle_agent_loop.tokens.meter import Divergence, classify
-from treadle_agent_loop.tokens.planning import Base, PromptPlan, RewritePolicy, plan_prompt
+from treadle_agent_loop.tokens.planning import Asked, Base, PromptPlan, RewritePolicy, plan_prompt
 from treadle_agent_loop.tokens.spans import Context, Provenance, Span, Turn
 from treadle_parsers import ToolSchema
 
@@ -95,9 +95,7 @@ class TokenLedger:
         return plan_prompt(
             self.tokenizer,
             self.policy,
-            tuple(messages),
-            tuple(tools),
-            digests,
+            Asked(messages=tuple(messages), tools=tuple(tools), digests=digests),
             base,
             len(self._contexts) - 1 if self._contexts else None,
         )

@@ -64,12 +64,20 @@ class Base:
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A conversation to be answered."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSchema, ...]
+    digests: tuple[bytes, ...]
+    """One per message, see `chain_digests`."""
+
+
 def plan_prompt(
     tokenizer: ChatTokenizer,
     policy: RewritePolicy,
-    messages: tuple[Message, ...],
-    tools: tuple[ToolSchema, ...],
-    digests: tuple[bytes, ...],
+    asked: Asked,
     base: Base | None,
     last_context: int | None,
 ) -> PromptPlan:
@@ -79,58 +87,66 @@ def plan_prompt(
         HistoryRewrittenError: the template rewrote history and the policy is `refuse`.
         ChatTemplateError: the template refuses the messages.
     """
-    current = tokenizer.render(messages, tools, generation_prompt=True)
-    rewritten = False
-    if base is not None:
-        turn = base.turn
-        kept = text_digest(current[: turn.prompt_length]) == turn.prompt_digest
-        delta = None
-        if kept or policy is RewritePolicy.APPEND_ONLY:
-            delta = _delta(tokenizer, messages, tools, current, turn, kept=kept)
-        rewritten = not kept or delta is None or turn.reasoning not in delta.body
-        if rewritten and policy is RewritePolicy.REFUSE:
-            raise HistoryRewrittenError(
-                f"the chat template rewrote text before message {turn.messages} that was already "
-                "sent; choose the policy `branch` or `append_only`, or another template"
-            )
-        if delta is not None and (not rewritten or policy is RewritePolicy.APPEND_ONLY):
-            added = _added(tokenizer, delta, turn, base.ids, len(messages))
-            return PromptPlan(
-                ids=base.ids + tuple(index for span in added for index in span.ids),
-                messages=messages,
-                tools=tools,
-                digests=digests,
-                base=turn,
-                origin=Origin.FORK,
-                parent=turn.context,
-                added=added,
-                text=current,
-                delta=delta,
-                rewritten=rewritten,
-                injections=delta.text.count(BREAK),
-            )
-    ids = tokenizer.encode(current)
-    first = Origin.START if last_context is None else Origin.NEW_HISTORY
+    text = tokenizer.render(asked.messages, asked.tools, generation_prompt=True)
+    if base is None:
+        origin = Origin.START if last_context is None else Origin.NEW_HISTORY
+        return _begun(tokenizer, asked, text, origin, last_context)
+    turn = base.turn
+    kept = text_digest(text[: turn.prompt_length]) == turn.prompt_digest
+    delta = None
+    if kept or policy is RewritePolicy.APPEND_ONLY:
+        delta = _delta(tokenizer, asked.messages, asked.tools, text, turn, kept=kept)
+    rewritten = not kept or delta is None or turn.reasoning not in delta.body
+    if rewritten and policy is RewritePolicy.REFUSE:
+        raise HistoryRewrittenError(
+            f"the chat template rewrote text before message {turn.messages} that was already "
+            "sent; choose the policy `branch` or `append_only`, or another template"
+        )
+    if delta is not None and (not rewritten or policy is RewritePolicy.APPEND_ONLY):
+        return _continued(tokenizer, asked, text, base, delta, rewritten=rewritten)
+    return _begun(tokenizer, asked, text, Origin.REWRITE, turn.context)
+
+
+def _continued(
+    tokenizer: ChatTokenizer, asked: Asked, text: str, base: Base, delta: Delta, *, rewritten: bool
+) -> PromptPlan:
+    """Plan a prompt that is all ids of a context so far and what was added."""
+    added = _added(tokenizer, delta, base.turn, base.ids, len(asked.messages))
+    return PromptPlan(
+        ids=base.ids + tuple(index for span in added for index in span.ids),
+        messages=asked.messages,
+        tools=asked.tools,
+        digests=asked.digests,
+        base=base.turn,
+        origin=Origin.FORK,
+        parent=base.turn.context,
+        added=added,
+        text=text,
+        delta=delta,
+        rewritten=rewritten,
+        injections=delta.text.count(BREAK),
+    )
+
+
+def _begun(
+    tokenizer: ChatTokenizer, asked: Asked, text: str, origin: Origin, parent: int | None
+) -> PromptPlan:
+    """Plan a prompt that begins a context: the template's whole rendering."""
+    ids = tokenizer.encode(text)
+    last = len(asked.messages) - 1
+    span = Span(kind=Provenance.RENDERED, ids=ids, call=-1, first_message=0, last_message=last)
     return PromptPlan(
         ids=ids,
-        messages=messages,
-        tools=tools,
-        digests=digests,
+        messages=asked.messages,
+        tools=asked.tools,
+        digests=asked.digests,
         base=None,
-        origin=Origin.REWRITE if base is not None else first,
-        parent=base.turn.context if base is not None else last_context,
-        added=(
-            Span(
-                kind=Provenance.RENDERED,
-                ids=ids,
-                call=-1,
-                first_message=0,
-                last_message=len(messages) - 1,
-            ),
-        ),
-        text=current,
-        rewritten=rewritten,
-        injections=current.count(BREAK),
+        origin=origin,
+        parent=parent,
+        added=(span,),
+        text=text,
+        rewritten=origin is Origin.REWRITE,
+        injections=text.count(BREAK),
     )
 
 

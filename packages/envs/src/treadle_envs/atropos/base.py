@@ -19,6 +19,7 @@ from atroposlib.envs.server_handling.server_manager import (
 from treadle_envs.atropos.config import AgentEnvConfig
 from treadle_envs.atropos.export import MASKED
 from treadle_envs.errors import SettingsError
+from treadle_envs.evaluation import EvaluationReport
 from treadle_envs.models import ModelOptions
 from treadle_envs.settings import ModelSettings, api_root
 
@@ -120,6 +121,26 @@ class BaseEnvState(BaseEnv):
         chosen = chosen if keep == -1 else chosen[:keep]
         self.rollouts_for_wandb.append([(_conversation(entry), score) for entry, score in chosen])
         del self.rollouts_for_wandb[: -self.config.num_rollouts_to_keep]
+
+    async def write_evaluation(self, report: EvaluationReport, model: str) -> None:
+        """Write metrics and samples through `evaluate_log`, when a folder is named for them."""
+        if self.config.data_dir_to_save_evals is not None:
+            await self.evaluate_log(
+                report.metrics(),
+                model_name=model,
+                start_time=report.started,
+                end_time=report.ended,
+                generation_parameters=report.generation,
+                samples=report.samples(),
+                verbose=False,
+            )
+
+    def start_wandb_run(self) -> None:
+        """Start a run in W&B without a trainer that names its project."""
+        import wandb
+
+        name = self.config.wandb_name or type(self).__name__
+        wandb.init(name=name, config=self.config.model_dump(mode="json"))
 
     async def log_to_wandb(self, metrics: dict[str, Any]) -> None:
         """Report to W&B when it is on; forget what was gathered for it in any case."""

@@ -11,7 +11,9 @@ import asyncio
 import difflib
 import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +107,9 @@ def run_cli(environment: "type[AgentEnv[Any]]", argv: Sequence[str] | None = Non
         )
         asyncio.run(_run(environment(settings.config, [settings.server]), flags["mode"]))
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     except (EnvsError, AgentLoopError, SandboxError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
@@ -113,6 +117,10 @@ def run_cli(environment: "type[AgentEnv[Any]]", argv: Sequence[str] | None = Non
 
 
 async def _run(env: "AgentEnv[Any]", mode: str) -> None:
+    """Run one mode; SIGTERM cancels it, so that everything it opened is closed."""
+    task = asyncio.current_task()
+    if task is not None and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if mode == "serve":
         await env.env_manager()
     elif mode == "process":

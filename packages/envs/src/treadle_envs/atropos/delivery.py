@@ -4,7 +4,11 @@ A group that breaks a rule, is refused, or can't be delivered within the client'
 `GroupLostError` with that reason; nothing is dropped in silence.
 """
 
+import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 from treadle_envs.atropos.config import AgentEnvConfig
 from treadle_envs.atropos.export import Payload, check_payload, pieces
@@ -13,6 +17,7 @@ from treadle_envs.errors import GroupLostError, PayloadError, TrajectoryApiError
 from treadle_envs.recording import JsonLines
 from treadle_envs.records import LossReason
 
+_TRAINER_POLL = 0.5
 logger = logging.getLogger(__name__)
 
 
@@ -23,6 +28,13 @@ class Delivery:
         self.api: TrajectoryClient | None = None
         self.env_id = -1
         self.lines: JsonLines | None = None
+
+    @contextmanager
+    def writing(self, path: Path) -> Generator[JsonLines]:
+        """Write what is delivered to `path`, or to its first free `_1`, `_2` ... variant."""
+        with JsonLines(_unused(path)) as self.lines:
+            yield self.lines
+        self.lines = None
 
     async def deliver(self, payload: Payload | None, *, config: AgentEnvConfig, send: bool) -> None:
         """Check, send and write one group.
@@ -50,6 +62,9 @@ class Delivery:
 
     async def _send(self, api: TrajectoryClient, part: Payload) -> None:
         try:
+            # A restarted API that takes data before its trainer registers never works again.
+            while (await api.info()).batch_size == -1:  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(_TRAINER_POLL)
             answer = await api.send(part, env_id=self.env_id)
         except TrajectoryApiError as error:
             reason = LossReason.REFUSED if error.refused else LossReason.UNDELIVERED
@@ -59,3 +74,11 @@ class Delivery:
                 "the trajectory API holds %d sequences back until others fill the group up",
                 len(part["tokens"]),
             )
+
+
+def _unused(path: Path) -> Path:
+    candidate, number = path, 0
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}_{number}")
+    return candidate

@@ -11,7 +11,7 @@ lost with its reason, and stopping leaves no lease, process or socket.
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -31,10 +31,9 @@ from treadle_envs.environment import Environment
 from treadle_envs.errors import GroupLostError, SettingsError
 from treadle_envs.evaluation import EvaluationReport
 from treadle_envs.group import GroupRunner
-from treadle_envs.metrics import TrainMetrics
+from treadle_envs.metrics import TrainMetrics, shown
 from treadle_envs.models import open_model
 from treadle_envs.observer import NullObserver, Observer
-from treadle_envs.recording import JsonLines
 from treadle_envs.records import Item, LossReason, ScoredGroup
 from treadle_envs.sandboxes import SandboxBackend, local_backend
 from treadle_envs.settings import read_model_settings
@@ -95,13 +94,13 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
                     "tokenizer (--env.tokenizer_name) and a server that answers token ids, or "
                     "write files with `process`"
                 )
-            if config.use_wandb:
-                await self.setup_wandb()
             await ServeLoop(self, api).run()
 
     async def process_manager(self) -> None:
         """Write `n_groups_to_process` groups to `data_path_to_save_groups`; no trainer."""
         async with self.running():
+            if self.config.use_wandb:
+                self.start_wandb_run()
             await process_groups(self)
 
     async def evaluate_manager(self) -> EvaluationReport | None:
@@ -143,9 +142,9 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
                 client = await open_model(self.model_settings(), self.model_options())
                 stack.push_async_callback(client.aclose)
             if write and self.config.data_path_to_save_groups is not None:
-                lines = JsonLines(_unused_path(Path(self.config.data_path_to_save_groups)))
+                path = Path(self.config.data_path_to_save_groups)
+                lines = stack.enter_context(self._delivery.writing(path))
                 self.config.data_path_to_save_groups = str(lines.path)
-                self._delivery.lines = stack.enter_context(lines)
             self.attach(GroupRunner(self, client=client, backend=backend, observer=self.observer))
             stack.push_async_callback(self.aclose)
             await self.setup()
@@ -238,24 +237,15 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
         if report is None:
             return None
         self._eval_metrics = report.metrics()
-        if self.config.data_dir_to_save_evals is not None:
-            await self.evaluate_log(
-                self._eval_metrics,
-                model_name=self.runner.client.model,
-                start_time=report.started,
-                end_time=report.ended,
-                generation_parameters=report.generation,
-                samples=report.samples(),
-                verbose=False,
-            )
-        logger.info("evaluation: %s", _shown(self._eval_metrics))
+        await self.write_evaluation(report, self.runner.client.model)
+        logger.info("evaluation: %s", shown(self._eval_metrics))
         return report
 
     async def wandb_log(self, wandb_metrics: dict[str, Any] | None = None) -> None:
         """Report the numbers since the last report: to the log always, to W&B if it is on."""
         metrics = {**(wandb_metrics or {}), **self._metrics.report(), **self._eval_metrics}
         self._eval_metrics = {}
-        logger.info("metrics at step %d: %s", self.curr_step, _shown(metrics))
+        logger.info("metrics at step %d: %s", self.curr_step, shown(metrics))
         await self.log_to_wandb(metrics)
 
     def _count_loss(self, group_id: str, loss: GroupLostError) -> None:
@@ -265,19 +255,3 @@ class AgentEnv(Environment[AgentConfigT], BaseEnvState):
             self.losses_in_a_row += 1
             self.last_loss = loss
         self.observer.group_lost(group_id, f"{loss.reason.value}: {loss}")
-
-
-def _unused_path(path: Path) -> Path:
-    """Return `path`, or its first free `_1`, `_2` ... variant."""
-    candidate, number = path, 0
-    while candidate.exists():
-        number += 1
-        candidate = path.with_stem(f"{path.stem}_{number}")
-    return candidate
-
-
-def _shown(metrics: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in metrics.items()
-    )

@@ -27,6 +27,10 @@ _POLL = 0.25
 """Seconds between looks at the queue when nothing happens here."""
 
 
+_GOODBYE = 2.0
+"""Seconds that telling the API of the end may take."""
+
+
 class ServeLoop:
     """One run of `env_manager`."""
 
@@ -49,6 +53,8 @@ class ServeLoop:
             GroupLostError: too many groups were lost in a row.
         """
         await self._register()
+        if self._env.config.use_wandb:
+            await self._env.setup_wandb()
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._serve(tasks)
@@ -107,8 +113,9 @@ class ServeLoop:
 
     async def _disconnect(self) -> None:
         try:
-            await self._api.disconnect(self._env_id)
-        except TrajectoryApiError as error:
+            async with asyncio.timeout(_GOODBYE):
+                await self._api.disconnect(self._env_id)
+        except (TrajectoryApiError, TimeoutError) as error:
             logger.info("the trajectory API wasn't told of the end: %s", error)
 
     async def _status(self) -> QueueStatus:

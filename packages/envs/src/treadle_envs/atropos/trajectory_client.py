@@ -123,8 +123,15 @@ class TrajectoryClient:
         )
 
     async def status(self, env_id: int) -> QueueStatus:
-        """Return the queue's state for one environment."""
-        answer = await self._request("GET", "/status-env", {"env_id": env_id})
+        """Return the queue's state for one environment.
+
+        Raises:
+            TrajectoryApiError: with status 500 at once when the API doesn't know the environment
+                (it was restarted).
+        """
+        answer = await self._request(
+            "GET", "/status-env", {"env_id": env_id}, retry_server_errors=False
+        )
         return QueueStatus(
             current_step=int(answer["current_step"]),
             queue_size=int(answer["queue_size"]),
@@ -146,7 +153,12 @@ class TrajectoryClient:
         await self._request("POST", "/disconnect-env", {"env_id": env_id})
 
     async def _request(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        retry_server_errors: bool = True,
     ) -> dict[str, Any]:
         data, headers = b"", {"Content-Type": "application/json"}
         if body is not None:
@@ -160,7 +172,8 @@ class TrajectoryClient:
             try:
                 return await self._once(method, path, data, headers)
             except TrajectoryApiError as error:
-                if error.refused or time.monotonic() + pause > deadline:
+                final = error.refused or not (retry_server_errors or error.status is None)
+                if final or time.monotonic() + pause > deadline:
                     raise
                 logger.warning("%s; trying again in %.1f s", error, pause)
             await asyncio.sleep(pause)

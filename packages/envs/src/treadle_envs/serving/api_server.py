@@ -5,9 +5,12 @@ output once it accepts connections, and stops when its standard input ends.
 """
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import sys
+from collections.abc import Generator
 
 import uvicorn
 
@@ -21,10 +24,21 @@ class _ChildServer(uvicorn.Server):
             asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read_stdin)
             print(f"listening on http://127.0.0.1:{self.config.port}", flush=True)
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Stop on a signal without raising it again, so that clean-up at exit happens."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
     def _read_stdin(self) -> None:
         if not os.read(sys.stdin.fileno(), 4096):
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-            self.should_exit = True
+            self._stop()
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
 
 def main(argv: list[str]) -> int:

@@ -83,6 +83,8 @@ def options_from_flags(
     """
     if flags.groups is not None and flags.groups < 1:
         raise SettingsError(f"--groups {flags.groups}: give a number of groups from 1 up")
+    if flags.mode not in tuple(RunMode):
+        raise SettingsError(f"{flags.mode!r} is no mode: give {', '.join(RunMode)}")
     name = time.strftime(f"{flags.mode}-%Y%m%d-%H%M%S")
     return RunOptions(
         mode=RunMode(flags.mode),

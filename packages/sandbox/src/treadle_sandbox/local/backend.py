@@ -8,7 +8,6 @@ temporary folder) and vanish with it, also when this process is killed.
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from treadle_sandbox import errors
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease
+from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.local.root import Interpreter, plan_root
 from treadle_sandbox.local.slot import Slot, finish
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Statistics
@@ -66,10 +66,8 @@ class LocalBackend:
         self._state: Literal["new", "open", "closed"] = "new"
         self._method: Method | None = None
         self._site: Site | None = None
-        self._free: deque[int] = deque(range(slots))
-        self._waiters: deque[asyncio.Future[int]] = deque()
+        self._pool = Pool(slots)
         self._leases: dict[LocalLease, int] = {}
-        self._quarantined = 0
         self._starting = 0
         self._counters = Counters()
         self._first_host_id = _HOST_IDS[0] + secrets.randbelow(_HOST_IDS[1] - _HOST_IDS[0])
@@ -157,12 +155,12 @@ class LocalBackend:
         """Wait for a free slot, first come first served; see `treadle_sandbox.Backend.lease`."""
         method, site = self._opened()
         with self._counters.boundary():
-            index = await self._take(timeout)
+            index = await self._pool.take(timeout)
             self._starting += 1
             try:
                 slot = await self._start(method, site, index)
             except BaseException:
-                self._put(index)
+                self._pool.put(index)
                 raise
             finally:
                 self._starting -= 1
@@ -183,65 +181,21 @@ class LocalBackend:
             raise errors.BackendStateError("the backend was closed meanwhile")
         return lease
 
-    async def _take(self, timeout: float) -> int:
-        if self._quarantined == self._count:
-            raise errors.BackendStateError(
-                f"all {self._count} slots are in quarantine; restart the backend"
-            )
-        if self._free and not self._waiters:
-            return self._free.popleft()
-        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(timeout):
-                return await asyncio.shield(waiter)
-        except TimeoutError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                return waiter.result()
-            raise errors.LeaseTimeoutError(
-                f"no slot became free within {timeout:g} s: {len(self._leases)} of {self._count} "
-                f"are leased, {self._quarantined} in quarantine; close leases or raise slots="
-            ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._put(waiter.result())
-            raise
-        finally:
-            waiter.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def _put(self, index: int) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(index)
-                return
-        self._free.append(index)
-
     def _give_back(self, lease: LocalLease, clean: bool) -> None:
         index = self._leases.pop(lease)
         if clean:
-            self._put(index)
-            return
-        self._quarantined += 1
-        self._counters.failures["Quarantine"] += 1
-        if self._quarantined == self._count:
-            self._refuse("every slot is in quarantine; restart the backend")
-
-    def _refuse(self, reason: str) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(errors.BackendStateError(reason))
+            self._pool.put(index)
+        else:
+            self._pool.quarantine()
+            self._counters.failures["Quarantine"] += 1
 
     def statistics(self) -> Statistics:
         """Return the present state and the counters."""
         return Statistics(
             slots=self._count,
             leased=len(self._leases) + self._starting,
-            waiting=len(self._waiters),
-            quarantined=self._quarantined,
+            waiting=self._pool.waiting,
+            quarantined=self._pool.quarantined,
             leases=self._counters.leases,
             execs=self._counters.execs,
             running=self._counters.running,
@@ -252,7 +206,7 @@ class LocalBackend:
     async def aclose(self) -> None:
         """Close every lease. May be called again."""
         self._state = "closed"
-        self._refuse("the backend was closed")
+        self._pool.refuse("the backend was closed")
         await finish(self._close_leases())
 
     async def _close_leases(self) -> None:

@@ -13,15 +13,8 @@ from importlib import resources
 from treadle_sandbox.slot import frames
 
 _MODULES = (
-    "linux",
-    "seccomp",
-    "frames",
-    "output",
-    "files",
-    "processes",
-    "confine",
-    "agent",
-    "main",
+    *("linux", "seccomp", "frames", "output", "jobs", "files", "processes", "confine"),
+    *("agent", "main"),
 )
 _PACKAGE = "treadle_sandbox.slot"
 

@@ -133,6 +133,10 @@ def _bubblewrap(method: Method, site: Site) -> Iterator[str]:
     yield from ("--hostname", "sandbox")
     if not site.network:
         yield "--unshare-net"
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    room = str(site.limits.disk_bytes)
+    for target, mode in (("/dev/shm", "1777"), ("/tmp", "1777"), (WORKDIR, "0700")):
+        yield from ("--perms", mode, "--size", room, "--tmpfs", target)
     for parent in site.root.parents():
         yield from ("--perms", "0755", "--dir", parent)
     for source, target in site.root.binds:
@@ -141,10 +145,6 @@ def _bubblewrap(method: Method, site: Site) -> Iterator[str]:
         yield from ("--symlink", link, target)
     for place, (path, _) in enumerate(site.root.files):
         yield from ("--perms", "0444", "--ro-bind-data", f"{{{place}}}", path)
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    room = str(site.limits.disk_bytes)
-    for target, mode in (("/dev/shm", "1777"), ("/tmp", "1777"), (WORKDIR, "0700")):
-        yield from ("--perms", mode, "--size", room, "--tmpfs", target)
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/")
 
 

@@ -1,7 +1,6 @@
 """The exclusive use of one local slot."""
 
 import asyncio
-import errno
 import os
 import posixpath
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 from treadle_sandbox import errors, transfer
 from treadle_sandbox.local.channel import Reply
+from treadle_sandbox.local.contract import check_command, file_error, resource_limits
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.folder import MARK
 from treadle_sandbox.local.root import PATH, WORKDIR
@@ -20,8 +20,6 @@ from treadle_sandbox.slot import frames
 
 _ANSWER_GRACE = 15.0
 _FILE_TIMEOUT = 60.0
-_TIMEOUT_MOST = 10_000_000.0
-_OUTPUT_MOST = 200_000_000
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
 
@@ -43,7 +41,7 @@ class LocalLease:
         self._name = name
         self._slot = slot
         self._isolation = isolation
-        self._limits = _resource_limits(limits, isolation)
+        self._limits = resource_limits(limits, isolation)
         self._environment = environment
         self._restart = restart
         self._give_back = give_back
@@ -79,7 +77,7 @@ class LocalLease:
         """Run one command to its end; see `treadle_sandbox.Lease.exec`."""
         self._check_open()
         environment = {**self._base_environment(), **self._environment, **(env or {})}
-        _check_command(argv, environment, timeout=timeout, output_limit=output_limit)
+        check_command(argv, environment, timeout=timeout, output_limit=output_limit)
         number, future = self._slot.channel.send(
             {
                 "op": "exec",
@@ -218,7 +216,7 @@ class LocalLease:
         _, future = self._slot.channel.send({**request, "path": self._resolve(path)})
         reply = await self._slot.channel.wait(future, timeout=_FILE_TIMEOUT)
         if reply.error:
-            raise _file_error(reply.error, path, request.get("limit", 0))
+            raise file_error(reply.error, path, request.get("limit", 0))
         return reply
 
 
@@ -228,52 +226,3 @@ async def _settle(future: asyncio.Future[Reply]) -> None:
 
 async def _follow(future: asyncio.Future[None]) -> None:
     await future
-
-
-def _resource_limits(limits: Limits, isolation: Isolation) -> dict[str, int]:
-    values = {
-        "RLIMIT_CORE": 0,
-        "RLIMIT_AS": limits.memory_bytes,
-        "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_FSIZE": limits.file_bytes,
-        "RLIMIT_CPU": limits.cpu_seconds,
-    }
-    if isolation is not Isolation.PROCESS:
-        values["RLIMIT_NPROC"] = limits.processes
-    return values
-
-
-def _check_command(
-    argv: Sequence[str], environment: Mapping[str, str], *, timeout: float, output_limit: int
-) -> None:
-    if isinstance(argv, str) or not argv or not argv[0]:
-        raise errors.InvalidCommandError(
-            f"argv is {argv!r}: give a list that starts with a program"
-        )
-    if any("\0" in word for word in argv):
-        raise errors.InvalidCommandError(
-            "an argument holds a NUL character; no program can receive it"
-        )
-    for name, value in environment.items():
-        if not name or "=" in name or "\0" in name + value:
-            raise errors.InvalidCommandError(
-                f"environment variable {name!r} can't be passed on; rename it"
-            )
-    if not 0 < timeout < _TIMEOUT_MOST:
-        raise errors.InvalidCommandError(f"timeout is {timeout!r}: give seconds above 0")
-    if not 0 <= output_limit <= _OUTPUT_MOST:
-        raise errors.InvalidCommandError(
-            f"output_limit is {output_limit!r}: give 0 to {_OUTPUT_MOST} bytes"
-        )
-
-
-def _file_error(code: int, path: str, limit: int) -> errors.SandboxError:
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        return errors.SlotFileNotFoundError(errno.ENOENT, "no such file in the slot", path)
-    if code == frames.NOT_REGULAR:
-        return errors.NotRegularFileError(errno.EINVAL, "not a regular file", path)
-    if code == frames.TOO_LARGE:
-        return errors.FileTooLargeError(errno.EFBIG, f"more than the limit of {limit}", path)
-    if code == frames.OUTSIDE:
-        return errors.SlotFileError(errno.EXDEV, "leads out of the slot", path)
-    return errors.SlotFileError(code, os.strerror(code), path)

@@ -47,6 +47,7 @@ class Slot:
     ) -> None:
         self._process = process
         self._errors = errors
+        self._first = -1
         self.channel = channel
         self.folder = folder
         """Its folder on the host, at the `process` level alone."""
@@ -71,6 +72,7 @@ class Slot:
             slot.channel.send_raw(build_bundle() + config)
             reply = await slot.channel.wait(slot.channel.greeting, timeout=timeout)
             verify(reply.first, method, site)
+            slot._watch_first()
         except SlotLostError as error:
             code, message = await finish(slot._fail())
             text = message or str(error)
@@ -79,6 +81,31 @@ class Slot:
             await finish(slot.stop())
             raise
         return slot
+
+    def _watch_first(self) -> None:
+        """Hold the slot's first process by descriptor: its end is the end of the namespace."""
+        if self.folder is None:
+            children = _list_children(self._process.pid)
+            if children:
+                self._first = os.pidfd_open(children[0])
+
+    async def _end_first(self) -> bool:
+        if self._first < 0:
+            return True
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._first, signal.SIGKILL)
+        loop.add_reader(self._first, ended.set)
+        try:
+            async with asyncio.timeout(_STOP_HARD):
+                await ended.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._first)
+        os.close(self._first)
+        self._first = -1
+        return True
 
     async def _fail(self) -> tuple[int | None, str]:
         with contextlib.suppress(TimeoutError):
@@ -100,6 +127,8 @@ class Slot:
             _kill_tree(self._process.pid)
             if not await self._ended(_STOP_HARD):
                 return False
+        if not await self._end_first():
+            return False
         if self._errors >= 0:
             os.close(self._errors)
             self._errors = -1
@@ -166,14 +195,18 @@ async def _spawn(launch: Launch, folder: Path | None) -> Slot:
 
 
 def _kill_tree(outer: int) -> None:
-    """Kill a process and what is below it; the end of a slot's first process ends its whole
-    namespace.
-    """
+    """Kill a process and what is below it, the innermost first."""
     found = [outer]
     for process in found:
-        with contextlib.suppress(OSError):
-            text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
-            found += [int(child) for child in text.split()]
+        found += _list_children(process)
     for process in reversed(found):
         with contextlib.suppress(OSError):
             os.kill(process, signal.SIGKILL)
+
+
+def _list_children(process: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]

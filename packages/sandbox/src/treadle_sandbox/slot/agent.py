@@ -18,28 +18,18 @@ import time
 from typing import Any
 
 from treadle_sandbox.slot import files, frames, processes
+from treadle_sandbox.slot.jobs import (
+    Job,
+    close,
+    exit_code,
+    make_input_pipe,
+    make_pipe,
+    open_nothing,
+)
 from treadle_sandbox.slot.output import Capture
 
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 _DRAIN_MOST = 1 << 20
-
-
-class Job:
-    """One running command."""
-
-    def __init__(self, request: "dict[str, Any]") -> None:
-        self.number: int = request["id"]
-        self.started = time.monotonic()
-        self.deadline = self.started + request["timeout"]
-        self.input = memoryview(request["stdin"])
-        self.flags = 0
-        self.killed = False
-        self.command = 0
-        self.status: int | None = None
-        self.supervisor = 0
-        self.input_pipe = -1
-        self.report = -1
-        self.captures: list[Capture] = []
 
 
 class Agent:
@@ -57,7 +47,7 @@ class Agent:
     def run(self, greeting: bytes) -> None:
         """Send the greeting, then serve until the host is gone."""
         os.set_blocking(self._control, False)
-        wake, waker = _make_pipe()
+        wake, waker = make_pipe()
         os.set_blocking(waker, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
@@ -152,9 +142,9 @@ class Agent:
             self._answer(frames.encode_reply(request["id"], error=frames.BAD_WORKDIR))
             return
         job = Job(request)
-        pipes = [_make_pipe() for _ in range(3)]
+        pipes = [make_pipe() for _ in range(3)]
         (output, output_end), (errors, errors_end), (job.report, report_end) = pipes
-        source, job.input_pipe = _make_input_pipe() if job.input else (_open_nothing(), -1)
+        source, job.input_pipe = make_input_pipe() if job.input else (open_nothing(), -1)
         ends = (source, output_end, errors_end)
         highest = max(
             *self._watched, *ends, *(pipe[0] for pipe in pipes), report_end, job.input_pipe
@@ -163,11 +153,11 @@ class Agent:
             job.supervisor = processes.start(request, ends, report_end, highest)
         except OSError:
             for descriptor in (output, errors, job.report, job.input_pipe):
-                _close(descriptor)
+                close(descriptor)
             raise
         finally:
             for descriptor in (*ends, report_end):
-                _close(descriptor)
+                close(descriptor)
         self._jobs[job.number] = job
         job.captures = [Capture(end, request["output_limit"]) for end in (output, errors)]
         for capture in job.captures:
@@ -221,7 +211,7 @@ class Agent:
         flags = job.flags | (frames.TRUNCATED if output.truncated or errors.truncated else 0)
         reply = frames.encode_reply(
             job.number,
-            exit_code=_exit_code(job),
+            exit_code=exit_code(job),
             flags=flags,
             totals=(output.total, errors.total),
             microseconds=int((time.monotonic() - job.started) * 1e6),
@@ -279,35 +269,3 @@ class Agent:
 
 def _ignore(number: int, frame: object) -> None:
     """Stand for a handler, so that the signal wakes the poll."""
-
-
-def _make_pipe() -> "tuple[int, int]":
-    """Return a pipe that this side reads."""
-    ends = os.pipe()
-    os.set_blocking(ends[0], False)
-    return ends
-
-
-def _make_input_pipe() -> "tuple[int, int]":
-    """Return a pipe that this side writes."""
-    ends = os.pipe()
-    os.set_blocking(ends[1], False)
-    return ends
-
-
-def _open_nothing() -> int:
-    return os.open(os.devnull, os.O_RDONLY)
-
-
-def _close(descriptor: int) -> None:
-    if descriptor >= 0:
-        os.close(descriptor)
-
-
-def _exit_code(job: Job) -> int:
-    if job.flags & frames.TIMED_OUT:
-        return 124
-    if job.status is None or job.killed:
-        return 137
-    code = os.waitstatus_to_exitcode(job.status)
-    return code if code >= 0 else 128 - code

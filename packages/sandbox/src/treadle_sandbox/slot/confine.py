@@ -10,6 +10,7 @@ holds: the host compares it with what was asked for and refuses the slot on any 
 # ruff: noqa: PTH102, PTH103, PTH112, PTH115, PTH120, PTH123, PTH208, PTH211
 
 import os
+import signal
 from typing import Any
 
 from treadle_sandbox.slot import linux, seccomp
@@ -51,15 +52,15 @@ def build_root(config: "dict[str, Any]") -> None:
     linux.mount("tmpfs", "new", "tmpfs", _QUIET, "mode=0755,size=4m")
     linux.pivot_root(".", "old")
     os.chdir("/")
+    _mount_own(config)
     for source, target in config["binds"]:
         _bind(f"/old{source}", f"/new{target}")
-    _set_read_only("/new/")
+    _set_read_only(tuple(f"/new{target}" for _, target in config["binds"]))
     for link, target in config["links"]:
         _make_folder(os.path.dirname(f"/new{target}"))
         os.symlink(link, f"/new{target}")
     for target, data in config["files"]:
         _write(f"/new{target}", data)
-    _mount_own(config)
     os.chdir("/new")
     linux.pivot_root(".", ".")
     linux.unmount_lazily(".")
@@ -112,15 +113,15 @@ def _bind(source: str, target: str) -> None:
     linux.mount(source, target, "", linux.MS_BIND | linux.MS_REC)
 
 
-def _set_read_only(below: str) -> None:
-    """Remount every mount below a path read-only, keeping the options that the kernel locks."""
+def _set_read_only(folders: "tuple[str, ...]") -> None:
+    """Remount the mounts at and below some paths read-only, keeping locked options."""
     with open("/old/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         rows = [line.split(" ") for line in file]
     for row in rows:
         target = row[4]
         for code, character in _ESCAPES:
             target = target.replace(code, character)
-        if target.startswith(below):
+        if target in folders or target.startswith(tuple(f"{path}/" for path in folders)):
             flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | _QUIET
             for option in row[5].split(","):
                 flags |= _OPTIONS.get(option, 0)
@@ -147,10 +148,12 @@ def drop(config: "dict[str, Any]") -> None:
 
 
 def hide() -> None:
-    """Keep commands of the same user out of this process: no ptrace, no /proc/PID/fd, no core
-    file.
+    """Keep commands of the same user out of this process: no ptrace, no /proc/PID/fd, no core.
+
+    Also die with the parent again: the kernel forgets that wish when privileges are dropped.
     """
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _put(path: str, text: str) -> None:

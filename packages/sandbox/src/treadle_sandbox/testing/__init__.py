@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from treadle_sandbox.backend import Backend
 from treadle_sandbox.testing import commands, confinement, files, leases
+from treadle_sandbox.testing.levels import backend_at, other_levels
 
 Check = Callable[[Backend], Awaitable[None]]
 
@@ -30,4 +31,4 @@ async def run_check(check: Check, backend: Backend) -> None:
     assert (state.leased, state.waiting, state.running) == (0, 0, 0), f"left behind: {state}"
 
 
-__all__ = ["CHECKS", "ISOLATION_CHECKS", "Check", "run_check"]
+__all__ = ["CHECKS", "ISOLATION_CHECKS", "Check", "backend_at", "other_levels", "run_check"]

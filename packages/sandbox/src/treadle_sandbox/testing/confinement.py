@@ -73,7 +73,7 @@ async def check_the_file_system_is_minimal(backend: Backend) -> None:
         async with await backend.lease() as lease:
             for path in (
                 secret,
-                Path.home() / ".ssh",
+                Path(os.environ.get("HOME", "/root")) / ".ssh",
                 Path("/var"),
                 Path("/sys"),
                 Path("/etc/shadow"),
