@@ -56,9 +56,7 @@ def ask_for(
 ) -> list[Ask]:
     """List the `n` answers that a body asks for to one prompt.
 
-    Raises:
-        RequestError: an empty prompt.
-        ContextLengthError: the prompt, or it and `max_tokens`, are longer than the context.
+    Raises: RequestError (empty prompt), ContextLengthError (it and `max_tokens` don't fit).
     """
     if not prompt:
         raise RequestError("the prompt is empty; send at least one token", param="prompt")
