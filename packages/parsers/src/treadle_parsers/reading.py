@@ -38,9 +38,9 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call may begin."""
+    """A call may begin, in one of these ways."""
 
-    body: "Body"
+    bodies: tuple["Body", ...]
 
 
 Rule: TypeAlias = Think | Answer | Drop | Call
@@ -66,9 +66,11 @@ class Plan:
     @classmethod
     def of(cls, form: "Format") -> "Plan":
         """Compile `form`."""
-        calls: dict[str, Rule] = {
-            opener: Call(body) for body in form.bodies for opener in body.openers
-        }
+        bodies: dict[str, tuple[Body, ...]] = {}
+        for body in form.bodies:
+            for opener in body.openers:
+                bodies[opener] = (*bodies.get(opener, ()), body)
+        calls: dict[str, Rule] = {opener: Call(several) for opener, several in bodies.items()}
         drops: dict[str, Rule] = dict.fromkeys(form.framing, Drop())
         strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
         closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
@@ -154,10 +156,11 @@ class Reading:
         rule = table.rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
-            if not (yield from rule.body.read(self, marker, start)):
-                self._say(marker, start)
-                return
-            self._enter(SegmentKind.CONTENT, trim=False)
+            for body in rule.bodies:
+                if (yield from body.read(self, marker, start)):
+                    self._enter(SegmentKind.CONTENT, trim=False)
+                    return
+            self._say(marker, start)
         elif isinstance(rule, Think):
             self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):

@@ -10,7 +10,7 @@ from threading import Lock
 
 from treadle_parsers.errors import DuplicateParserError, UnknownParserError
 from treadle_parsers.format import Format
-from treadle_parsers.formats import hermes
+from treadle_parsers.formats import dsml, glm, hermes, invoke, k2_horizon, longcat, qwen3_coder
 from treadle_parsers.parser import Parser
 
 
@@ -51,7 +51,7 @@ class _Registry:
 @cache
 def _registry() -> _Registry:
     registry = _Registry()
-    for module in (hermes,):
+    for module in (dsml, glm, hermes, invoke, k2_horizon, longcat, qwen3_coder):
         for form in module.FORMATS:
             registry.add(form)
     return registry
