@@ -108,9 +108,8 @@ class Cursor:
     def at_marker(self, markers: "Markers") -> Steps[str]:
         """Return which of `markers` stands at the read position, empty when none does."""
         while True:
-            found = markers.match(self)
-            if found or self.ended or not markers.may_grow(self):
-                return found
+            if self.ended or not markers.may_grow(self):
+                return markers.match(self)
             yield
 
     def starts_with(self, literal: str) -> Steps[bool]:
@@ -155,10 +154,11 @@ class Markers:
 
     def search(self, cursor: Cursor) -> re.Match[str] | None:
         """Find the next whole marker; None too when a longer one may still grow from it."""
-        found = self._pattern.search(cursor.buffer, cursor.at)
-        if found is None or cursor.ended or found.end() < len(cursor.buffer):
+        buffer = cursor.buffer
+        found = self._pattern.search(buffer, cursor.at)
+        if found is None or cursor.ended or len(buffer) - found.start() >= self._longest:
             return found
-        return None if found.group() in self._prefixes else found
+        return None if buffer[found.start() :] in self._prefixes else found
 
     def match(self, cursor: Cursor) -> str:
         """Return the marker at the read position, the longest; empty when there is none."""

@@ -76,6 +76,8 @@ class Format:
     aliases: tuple[str, ...] = ()
     thinking: tuple[Thinking, ...] = (Thinking(),)
     """Thinking blocks; `render` uses the first."""
+    calls_in_thinking: bool = True
+    """Whether a call inside a thinking block is a call, which ends the block."""
     framing: tuple[str, ...] = ()
     """Other literals that belong to the format and not to the text."""
     turn: str = TURN

@@ -77,7 +77,7 @@ class Plan:
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
             content=Table({**strays, **drops, **closes, **opens, **calls}),
-            reasoning=Table({**drops, **closes, **calls}),
+            reasoning=Table({**drops, **closes, **(calls if form.calls_in_thinking else {})}),
         )
 
 
@@ -164,9 +164,16 @@ class Reading:
         elif isinstance(rule, Think):
             self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
-            self._enter(SegmentKind.CONTENT, trim=True)
+            self._answer(marker)
         else:
             self._enter(self._kind, trim=self._trim and self._blank)
+
+    def _answer(self, marker: str) -> None:
+        """Leave the thinking block; where none is open, the marker is text unless it comes first."""
+        if self._kind is SegmentKind.CONTENT and (self._marked or not self._blank):
+            self._say(marker, self.cursor.position - len(marker))
+        else:
+            self._enter(SegmentKind.CONTENT, trim=True)
 
     def _enter(self, kind: SegmentKind, *, trim: bool) -> None:
         """Begin a new stretch of text; white space that was held back was framing."""

@@ -10,7 +10,21 @@ from threading import Lock
 
 from treadle_parsers.errors import DuplicateParserError, UnknownParserError
 from treadle_parsers.format import Format
-from treadle_parsers.formats import dsml, glm, hermes, invoke, k2_horizon, longcat, qwen3_coder
+from treadle_parsers.formats import (
+    deepseek,
+    dsml,
+    glm,
+    hermes,
+    invoke,
+    jsonarrays,
+    jsonobjects,
+    k2_horizon,
+    kimi_k2,
+    llama3,
+    longcat,
+    mistral,
+    qwen3_coder,
+)
 from treadle_parsers.parser import Parser
 
 
@@ -48,10 +62,27 @@ class _Registry:
         return tuple(sorted(self._formats))
 
 
+_MODULES = (
+    deepseek,
+    dsml,
+    glm,
+    hermes,
+    invoke,
+    jsonarrays,
+    jsonobjects,
+    k2_horizon,
+    kimi_k2,
+    llama3,
+    longcat,
+    mistral,
+    qwen3_coder,
+)
+
+
 @cache
 def _registry() -> _Registry:
     registry = _Registry()
-    for module in (dsml, glm, hermes, invoke, k2_horizon, longcat, qwen3_coder):
+    for module in _MODULES:
         for form in module.FORMATS:
             registry.add(form)
     return registry
