@@ -54,7 +54,9 @@ def any_json(text: str) -> str:
 
 
 def _null(text: str, allowed: frozenset[str]) -> str | None:
-    return "null" if "null" in allowed and text in ("null", "None", "none", "NULL") else None
+    if "null" not in allowed:
+        return None
+    return "null" if text == "null" or (text == "None" and "string" not in allowed) else None
 
 
 def _number(text: str, allowed: frozenset[str]) -> str | None:

@@ -158,7 +158,7 @@ class Markers:
         found = self._pattern.search(buffer, cursor.at)
         if found is None or cursor.ended or len(buffer) - found.start() >= self._longest:
             return found
-        return None if buffer[found.start() :] in self._prefixes else found
+        return found if self.held_from(cursor) > found.start() else None
 
     def match(self, cursor: Cursor) -> str:
         """Return the marker at the read position, the longest; empty when there is none."""

@@ -7,9 +7,10 @@ written. Never raises and never recurses.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 from treadle_parsers.jsontext import Scan
 
@@ -62,7 +63,9 @@ class Dialect:
     bare_strings: bool = False
     """Whether any other bare text is a string."""
     bare_stop: str = r"[\s,\[\](){}:=\"']"
-    """Regular expression of what ends bare text."""
+    """Regular expression of what ends a bare value."""
+    key_stop: str = r"[\s,\[\](){}:=\"']"
+    """Regular expression of what ends a bare key."""
 
 
 PYTHON = Dialect(
@@ -87,16 +90,35 @@ class Expect(Enum):
     AFTER = "after"
 
 
+BareValue: TypeAlias = Callable[[str, str], str | None]
+"""Types a bare value of the outermost object: from its key and its text to JSON text."""
+
+
 class LiteralScan:
     """Read one value of a dialect; `advance` consumes text and fills `out` with JSON text."""
 
-    __slots__ = ("_closers", "_comma", "_dialect", "_expect", "_quote", "_stop", "out", "state")
+    __slots__ = (
+        "_bare_value",
+        "_closers",
+        "_comma",
+        "_dialect",
+        "_expect",
+        "_key",
+        "_key_stop",
+        "_quote",
+        "_stop",
+        "out",
+        "state",
+    )
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, bare_value: BareValue | None = None) -> None:
         self.state = Scan.MORE
         self.out: list[str] = []
         self._dialect = dialect
         self._stop = re.compile(dialect.bare_stop)
+        self._key_stop = re.compile(dialect.key_stop)
+        self._bare_value = bare_value
+        self._key = ""
         self._closers: list[str] = []
         self._comma = False
         self._expect = Expect.VALUE
@@ -208,26 +230,33 @@ class LiteralScan:
         return stop + 1
 
     def _bare(self, text: str, at: int, *, ended: bool) -> int:
-        found = self._stop.search(text, at)
+        key = self._expect is Expect.KEY
+        found = (self._key_stop if key else self._stop).search(text, at)
         stop = found.start() if found else len(text)
         if found is None and not ended:
             if len(text) - at > 400:
                 return self._bad(at)
             return at
         word = text[at:stop]
+        if self._dialect.bare_strings:
+            word = word.rstrip()
         json_text = self._word(word)
         if not word or json_text is None:
             return self._bad(at)
         self._separate()
-        key = self._expect is Expect.KEY
         self.out.append(_encode(word) if key else json_text)
         if key:
+            self._key = word
             self._expect = Expect.COLON
         else:
             self._value_done()
         return stop
 
     def _word(self, word: str) -> str | None:
+        if self._bare_value and len(self._closers) == 1 and self._expect is Expect.VALUE:
+            typed = self._bare_value(self._key, word)
+            if typed is not None:
+                return typed
         known = self._dialect.words.get(word)
         if known is not None:
             return known

@@ -77,7 +77,7 @@ class Plan:
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
             content=Table({**strays, **drops, **closes, **opens, **calls}),
-            reasoning=Table({**drops, **closes, **(calls if form.calls_in_thinking else {})}),
+            reasoning=Table({**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}),
         )
 
 
@@ -88,6 +88,7 @@ class Reading:
         "_blank",
         "_kind",
         "_marked",
+        "_next",
         "_pending",
         "_trim",
         "cursor",
@@ -105,6 +106,7 @@ class Reading:
         self.length = False
         """The text was cut off by the token limit; known once it has ended."""
         self._kind = SegmentKind.CONTENT
+        self._next = SegmentKind.CONTENT
         self._blank = True
         self._marked = False
         self._trim = False
@@ -134,6 +136,15 @@ class Reading:
             status = self.tools.judge(call.name, call.arguments)
         call.finish(status, cursor.position)
 
+    def turn_to(self, kind: SegmentKind) -> None:
+        """Say what the text after the marker now being read is; content unless this is called."""
+        self._next = kind
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the message came before the marker now being read."""
+        return self._marked or not self._blank
+
     def _text(self) -> Steps[str]:
         """Pass text on up to the next marker; consume and return it, empty at the end."""
         cursor = self.cursor
@@ -157,12 +168,16 @@ class Reading:
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
             for body in rule.bodies:
+                self._next = SegmentKind.CONTENT
                 if (yield from body.read(self, marker, start)):
-                    self._enter(SegmentKind.CONTENT, trim=False)
+                    self._enter(self._next, trim=self._next is SegmentKind.REASONING)
                     return
             self._say(marker, start)
         elif isinstance(rule, Think):
-            self._enter(SegmentKind.REASONING, trim=True)
+            if self._kind is SegmentKind.REASONING and not self._blank:
+                self._say(marker, cursor.position - len(marker))
+            else:
+                self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
             self._answer(marker)
         else:
@@ -170,7 +185,7 @@ class Reading:
 
     def _answer(self, marker: str) -> None:
         """Leave the thinking block; where none is open, the marker is text unless it comes first."""
-        if self._kind is SegmentKind.CONTENT and (self._marked or not self._blank):
+        if self._kind is SegmentKind.CONTENT and self.begun and marker.startswith("</"):
             self._say(marker, self.cursor.position - len(marker))
         else:
             self._enter(SegmentKind.CONTENT, trim=True)

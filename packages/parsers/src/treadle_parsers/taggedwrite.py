@@ -25,6 +25,8 @@ class Layout:
     after_call: str = "\n"
     between: str = "\n"
     """Between blocks, or between the calls of one block."""
+    message: str = ""
+    """A header before the block of a call, with `{name}`."""
     one_block: bool = False
     """Whether all calls share one block."""
 
@@ -43,20 +45,35 @@ def write_calls(
     closed = layout.after_call + block[1] if block[1] else ""
     if layout.one_block:
         return opened + layout.between.join(written) + closed
-    return layout.between.join(opened + text + closed for text in written)
+    return layout.between.join(
+        layout.message.format(name=one.name) + opened + text + closed
+        for one, text in zip(calls, written, strict=True)
+    )
 
 
 def _call(one: ToolCall, layout: Layout, call: tuple[str, str], param: tuple[str, str]) -> str:
-    head = call[0].format(name=_name(one.name))
+    head = call[0].format(name=_name(one.name), index=one.index + 1)
     parts = [head + layout.call_lead]
     arguments = cast("dict[str, Any]", json.loads(arguments_text(one)))
     for key, value in arguments.items():
         is_text = isinstance(value, str)
         text = value if isinstance(value, str) else coercion.encode(value)
-        opened = param[0].format(name=_name(key), string="true" if is_text else "false")
+        string = "true" if is_text else "false"
+        opened = param[0].format(name=_name(key), string=string, type=_kind(value))
         parts.append(opened + layout.before_value + text + layout.after_value + param[1])
         parts.append(layout.after_param)
     return "".join(parts) + call[1]
+
+
+def _kind(value: Any) -> str:
+    """Return the JSON type of `value`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
 def _name(name: str) -> str:

@@ -30,6 +30,8 @@ class JsonCall:
     keys: JsonKeys = JSON_KEYS
     sure: bool = True
     """Whether `open` at the very end of the text is a call that was cut off, not prose."""
+    special: bool = False
+    """Whether `open` is a special token that no prose holds: a call even when no object follows."""
     lead: str = "\n"
     """White space that the model writes after `open`."""
     tail: str = "\n"
@@ -66,7 +68,10 @@ class JsonCall:
                 cursor.at = len(cursor.buffer)
                 reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
                 return True
-            return False
+            if not self.special:
+                return False
+            yield from self._abandon(reading, reading.draft.call(start))
+            return True
         yield from cursor.skip_space()
         call = reading.draft.call(start)
         outcome = yield from read_fields(reading, call, self.keys, self._breakouts)

@@ -33,10 +33,16 @@ class NamedJson:
     """White space before `fence`."""
     label: Callable[[ToolCall], str] = _plain
     """What the head holds for a call."""
+    tail: str = ""
+    """A literal rendered after `close`."""
     blocks: tuple[str, str] = ("", "")
     """Framing around all calls, as rendered."""
     between: str = ""
     """What is rendered between two calls."""
+    also_close: tuple[str, ...] = ()
+    """Other literals that close a call."""
+    namespace: str = ""
+    """What stands before the name of a tool in a header."""
     outer_close: str = ""
     """Framing that may follow the last closing marker."""
     _ends: Markers = field(init=False, repr=False, compare=False)
@@ -49,9 +55,14 @@ class NamedJson:
             if self.outer_close:
                 sequences.append((self.close, self.outer_close, END))
                 sequences.append((self.close, self.outer_close, self.call.open))
-        ends = tuple(end for end in (self.close, self.call.open, self.outer_close) if end)
+        ends = tuple(end for end in (*self.closes, self.call.open, self.outer_close) if end)
         object.__setattr__(self, "_ends", Markers(ends))
         object.__setattr__(self, "_breakouts", Breakouts(sequences=tuple(sequences)))
+
+    @property
+    def closes(self) -> tuple[str, ...]:
+        """All closing markers."""
+        return (self.close, *self.also_close) if self.close else self.also_close
 
     @property
     def openers(self) -> tuple[str, ...]:
@@ -61,7 +72,7 @@ class NamedJson:
     @property
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
-        return (self.close,) if self.close else ()
+        return self.closes
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read one call; a head that isn't one is text, or a call without a name."""
@@ -103,53 +114,63 @@ class NamedJson:
         elif char == "":
             reading.close_call(call, CallStatus.TRUNCATED)
         else:
-            yield from self._abandon(reading, call)
+            yield from self._collect(reading, call)
 
     def _finish(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor
         if self.fence and (yield from cursor.looking_at(self.fence)):
             yield from cursor.skip_space()
             yield from cursor.starts_with(self.fence)
-        if not self.close:
-            reading.close_call(call, complete=True)
-        elif (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
-            reading.close_call(call, complete=True)
-        else:
-            reading.close_call(call)
+        for close in self.closes:
+            if (yield from cursor.looking_at(close)):
+                yield from cursor.skip_space()
+                yield from cursor.starts_with(close)
+                reading.close_call(call, complete=True)
+                return
+            if cursor.may_reach(close):
+                cursor.at = len(cursor.buffer)
+        reading.close_call(call, complete=not self.close)
 
     def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:
         """Skip what can't be read, up to the closing marker or the next call."""
         cursor = reading.cursor
         found = yield from cursor.skip_to(self._ends)
-        if found and found == self.close:
+        if found in self.closes:
             cursor.at += len(found)
         cut = not found and reading.length
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
 
     def _nameless(self, reading: Reading, start: int) -> Steps[None]:
         """Keep a call whose head can't be read."""
+        yield from self._collect(reading, reading.draft.call(start))
+
+    def _collect(self, reading: Reading, call: CallDraft) -> Steps[None]:
+        """Keep text that isn't JSON as the arguments, up to the closing marker or the next call."""
         cursor = reading.cursor
-        call = reading.draft.call(start)
-        begun = cursor.at
-        kept: list[str] = []
         while True:
             found = self._ends.search(cursor)
             stop = found.start() if found else self._ends.held_from(cursor)
             if found is None and cursor.ended:
                 stop = len(cursor.buffer)
-            kept.append(cursor.buffer[begun:stop])
+            call.add(cursor.buffer[cursor.at : stop])
             cursor.at = stop
             if found or cursor.ended:
                 break
             yield
-            begun = cursor.at
-        call.add("".join(kept))
-        if found and found.group() == self.close:
-            cursor.at += len(self.close)
-        ended = found is None and cursor.ended
-        reading.close_call(call, CallStatus.TRUNCATED if ended else CallStatus.INVALID_JSON)
+        closed = found is not None and found.group() in self.closes
+        if found and closed:
+            cursor.at += len(found.group())
+        cut = found is None and reading.length
+        reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
+
+    def read_message(self, reading: Reading, recipient: str, start: int) -> Steps[bool]:
+        """Read the arguments of a call whose header named `recipient`."""
+        cursor = reading.cursor
+        call = reading.draft.call(start)
+        call.begin(recipient.removeprefix(self.namespace))
+        opened = yield from cursor.looking_at("{")
+        yield from self._arguments(reading, call, opened=opened)
+        return True
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the calls. Raises: RenderError."""
@@ -160,5 +181,5 @@ class NamedJson:
                 raise RenderError(f"{call.name!r} can't be written in a head; rename the tool")
             fence = f"{self.fence_lead}{self.fence}" if self.fence else ""
             head = self.call.write.format(name=label)
-            written.append(head + arguments_text(call) + fence + self.close)
+            written.append(head + arguments_text(call) + fence + self.close + self.tail)
         return self.blocks[0] + self.between.join(written) + self.blocks[1]

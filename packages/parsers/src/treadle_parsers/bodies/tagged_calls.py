@@ -13,6 +13,7 @@ argument, the end of the call, or the end of the text. An argument whose closing
 that the tool's schema knows. Blocks (`<tool_call>` here) are framing and may be missing.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -58,6 +59,12 @@ class TaggedCalls:
     """Whether a JSON object may stand in place of the arguments."""
     xml: bool = False
     """Whether entities and CDATA sections are read in an argument's text."""
+    xml_names: bool = False
+    """Whether entities are read in names."""
+    doubled: bool = False
+    """Whether a tool `f` may be called as `f.f`."""
+    self_typed: bool = False
+    """Whether an argument is JSON where it can be, whatever the schema says."""
     layout: Layout = field(default_factory=Layout)
     _structure: Markers = field(init=False, repr=False, compare=False)
     _after_value: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -109,6 +116,23 @@ class TaggedCalls:
             cursor.at += len(self.call.open)
         return True
 
+    def read_message(self, reading: Reading, recipient: str, start: int) -> Steps[bool]:
+        """Read the blocks of a message for a tool; other text in it is content."""
+        del recipient
+        cursor = reading.cursor
+        any_block = False
+        for block in self.blocks:
+            while (yield from cursor.looking_at(block.open)):
+                yield from cursor.skip_space()
+                cursor.at += len(block.open)
+                if not (yield from self.read(reading, block.open, start)):
+                    return any_block
+                any_block = True
+                if (yield from cursor.looking_at(block.close)):
+                    yield from cursor.skip_space()
+                    cursor.at += len(block.close)
+        return any_block
+
     def _is_call(self, reading: Reading) -> Steps[bool]:
         """Say whether what follows the opening of a lone call is one, and no prose."""
         cursor = reading.cursor
@@ -138,6 +162,10 @@ class TaggedCalls:
             return
         cursor.at = found.end()
         name = name_of(found)
+        if self.xml_names:
+            name = html.unescape(name)
+        if self.doubled:
+            name = _undoubled(name, reading.tools.names)
         if name:
             call.begin(name)
         yield from _Arguments(self, reading, call).read()
@@ -156,6 +184,12 @@ class TaggedCalls:
 
 _STRING_MARKS = ("true", "string", "str")
 """What a tag says of an argument that is a string."""
+
+
+def _undoubled(name: str, known: tuple[str, ...]) -> str:
+    """Return `f` for `f.f`, unless that is the name of a tool."""
+    namespace, _, rest = name.partition(".")
+    return rest if namespace == rest and name not in known else name
 
 
 class _Arguments:
@@ -251,7 +285,7 @@ class _Arguments:
                 yield from cursor.skip_to(body._structure)
             return True
         cursor.at = found.end()
-        key = name_of(found)
+        key = html.unescape(name_of(found)) if body.xml_names else name_of(found)
         call.add(("{" if not self._keys else ", ") + coercion.encode(key) + ": ")
         self._keys.add(key)
         groups = found.groupdict()
@@ -266,6 +300,8 @@ class _Arguments:
     def _value(self, key: str, marked: str | None) -> ValueText:
         body = self._body
         declared = schema.property_schema(self._root, key, self._root)
+        if body.self_typed:
+            declared = None
         if marked is not None:
             string = marked in _STRING_MARKS
         elif declared:
