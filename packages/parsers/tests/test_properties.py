@@ -39,18 +39,24 @@ SCRAPS = [
 ]
 OBJECTS = ['{"name": "f", "arguments": {"x": 1}}', '"name": "f"', '{"x": "a\\"b"}', "null"]
 CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=8)
+NAMES = st.from_regex(r"[a-z_][a-zA-Z0-9_-]{0,10}", fullmatch=True)
+
+
+def plain_text(size: int) -> st.SearchStrategy[str]:
+    """Text without the characters that markers are made of, and not only white space."""
+    safe = st.characters(blacklist_characters="<>[]{}|｜&\\\"'`", blacklist_categories=["Cs", "Cc"])
+    return st.text(safe, max_size=size)
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
+    | plain_text(8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=6,
 )
-NAMES = st.from_regex(r"[a-z_][a-zA-Z0-9_-]{0,10}", fullmatch=True)
 ARGUMENTS = st.dictionaries(NAMES, JSON, max_size=3)
 
 
@@ -67,6 +73,31 @@ def call(name: str, arguments: Any) -> ToolCall:
     return ToolCall(
         name=name, arguments=text, id="", index=0, status=CallStatus.OK, span=span, raw=""
     )
+
+
+def name_of(one: ToolCall) -> str:
+    return one.name
+
+
+def schema_of(value: Any) -> dict[str, Any]:
+    """The schema that the shape of `value` asks for."""
+    if isinstance(value, dict):
+        return {"type": "object", "properties": {k: schema_of(v) for k, v in value.items()}}
+    if isinstance(value, list):
+        kinds = [schema_of(one) for one in value]
+        return {"type": "array", "items": {"anyOf": kinds}} if kinds else {"type": "array"}
+    for kind, name in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string")):
+        if isinstance(value, kind):
+            return {"type": name}
+    return {"type": "null"}
+
+
+def tools_for(calls: list[ToolCall]) -> list[dict[str, Any]]:
+    """Tools that fit `calls`; of calls with one name the last counts."""
+    return [
+        {"function": {"name": one.name, "parameters": schema_of(json.loads(one.arguments))}}
+        for one in calls
+    ]
 
 
 @every_format
@@ -101,11 +132,13 @@ def test_damaged_output_gives_one_record_in_any_cut(name, data):
 
 @every_format
 @settings(max_examples=100, deadline=None)
-@given(source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3))
+@given(
+    source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3, unique_by=name_of)
+)
 def test_what_is_rendered_is_read_back(name, source):
     parser = get_parser(name)
     text = parser.render(source, content="Hi there.", reasoning="hm")
-    message = check_text(parser, text, [pieces(text, 3)])
+    message = check_text(parser, text, [pieces(text, 3)], tools=tools_for(source))
     assert [(c.name, json.loads(c.arguments), c.status) for c in message.tool_calls] == [
         (c.name, json.loads(c.arguments), CallStatus.OK) for c in source
     ]

@@ -1,10 +1,11 @@
 """Messages in channels: a header says who a stretch of text is for, and that decides what it is.
 
-    <|start|>assistant<|channel|>analysis<|message|>...<|end|>
-    <|start|>assistant to=functions.f<|channel|>commentary <|constrain|>json<|message|>{"x": 1}<|call|>
+<|start|>assistant<|channel|>analysis<|message|>...<|end|> <|start|>assistant
+to=functions.f<|channel|>commentary <|constrain|>json<|message|>{"x": 1}<|call|>
 
-A header with a tool as recipient begins a call, one for the model itself begins reasoning, any other begins content. A
-header that begins again before it is complete counts from its last beginning.
+A header with a tool as recipient begins a call, one for the model itself begins reasoning, any
+other begins content. A header that begins again before it is complete counts from its last
+beginning.
 """
 
 import re

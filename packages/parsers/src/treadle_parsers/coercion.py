@@ -1,8 +1,9 @@
-"""From the text of one argument to JSON text, by the tool's schema. The rules are in `docs/typing.md`.
+"""From the text of one argument to JSON text, by the tool's schema. The rules are in
+`docs/typing.md`.
 
-A string parameter takes its text as it is. Any other type takes JSON, then Python's spelling of the same
-value. A text that fits no type the schema allows stays a string, and the check of the call flags it. Without a
-schema nothing is guessed: every value is a string.
+A string parameter takes its text as it is. Any other type takes JSON, then Python's spelling of
+the same value. A text that fits no type the schema allows stays a string, and the check of the
+call flags it. Without a schema nothing is guessed: every value is a string.
 """
 
 import json
@@ -20,10 +21,12 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def is_text(declared: Schema | None, root: Schema) -> bool:
-    """Say whether every value of the parameter is a string, so that it can flow while it is written."""
+    """Say whether every value of the parameter is a string, so that it can flow while it is
+    written.
+    """
     if declared is None or not declared:
         return True
-    return schema.types(declared, root) == {"string"}
+    return schema.types(declared, root) == frozenset({"string"})
 
 
 def to_json(text: str, declared: Schema | None, root: Schema) -> str:

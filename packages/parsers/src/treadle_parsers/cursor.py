@@ -70,8 +70,8 @@ class Cursor:
     def looking_at(self, *parts: str, skip: int = 0) -> Steps[bool]:
         """Say whether `parts` follow, white space before each allowed; consume nothing.
 
-        Looks from `skip` characters ahead. The part `END` stands for the end of the text. Waits only while the
-        answer is open.
+        Looks from `skip` characters ahead. The part `END` stands for the end of the text. Waits
+        only while the answer is open.
         """
         while True:
             answer = self._match(parts, skip)

@@ -2,8 +2,9 @@
 
     ]<]minimax[>[<tags>]<]minimax[>[<item>a]<]minimax[>[</item>]<]minimax[>[</tags>
 
-An element with children is an array where the schema wants one, or where all children are called `item`; else it is an
-object, in which a key that comes several times holds an array. Text beside children is kept under `$text`.
+An element with children is an array where the schema wants one, or where all children are called
+`item`; else it is an object, in which a key that comes several times holds an array. Text beside
+children is kept under `$text`.
 """
 
 import re
@@ -35,8 +36,10 @@ def tags(mark: str) -> re.Pattern[str]:
 
 def to_json(text: str, pattern: re.Pattern[str], declared: Schema | None, root: Schema) -> str:
     """Return JSON for the text of an argument."""
+    if declared and not schema.types(declared, root) & {"object", "array"}:
+        return coercion.to_json(text, declared, root)
     tree = _read(text, pattern)
-    if tree is None or (declared and schema.types(declared, root) == {"string"}):
+    if tree is None:
         return coercion.encode(text)
     return _json(tree, declared, root)
 
@@ -104,9 +107,7 @@ def _items(declared: Schema | None, root: Schema) -> Schema | None:
     current = schema.resolved(declared, root)
     branches = [current]
     for keyword in ("anyOf", "oneOf"):
-        listed = current.get(keyword)
-        if isinstance(listed, list):
-            branches += [schema.resolved(branch, root) for branch in listed]  # pyright: ignore[reportUnknownVariableType]
+        branches += schema.branches(current, keyword, root)
     for branch in branches:
         if "items" in branch:
             return schema.resolved(branch["items"], root)

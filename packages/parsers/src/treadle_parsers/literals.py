@@ -1,8 +1,8 @@
 """Values written in a notation that isn't JSON, turned into JSON text while they arrive.
 
-A `Dialect` says how strings are quoted and which bare words there are: Python's literals, and the notation of the
-Gemma models. `LiteralScan` reads one value and gives JSON text piece by piece; strings flow as they are
-written. Never raises and never recurses.
+A `Dialect` says how strings are quoted and which bare words there are: Python's literals, and the
+notation of the Gemma models. `LiteralScan` reads one value and gives JSON text piece by piece;
+strings flow as they are written. Never raises and never recurses.
 """
 
 import json

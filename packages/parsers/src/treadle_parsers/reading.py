@@ -77,7 +77,9 @@ class Plan:
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
             content=Table({**strays, **drops, **closes, **opens, **calls}),
-            reasoning=Table({**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}),
+            reasoning=Table(
+                {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
+            ),
         )
 
 
@@ -163,18 +165,19 @@ class Reading:
 
     def _follow(self, marker: str) -> Steps[None]:
         cursor = self.cursor
-        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+        reasoning = self._kind is SegmentKind.REASONING
+        table = self.plan.reasoning if reasoning else self.plan.content
         rule = table.rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
             for body in rule.bodies:
-                self._next = SegmentKind.CONTENT
+                self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
                     self._enter(self._next, trim=self._next is SegmentKind.REASONING)
                     return
             self._say(marker, start)
         elif isinstance(rule, Think):
-            if self._kind is SegmentKind.REASONING and not self._blank:
+            if reasoning and not self._blank:
                 self._say(marker, cursor.position - len(marker))
             else:
                 self._enter(SegmentKind.REASONING, trim=True)
@@ -184,7 +187,7 @@ class Reading:
             self._enter(self._kind, trim=self._trim and self._blank)
 
     def _answer(self, marker: str) -> None:
-        """Leave the thinking block; where none is open, the marker is text unless it comes first."""
+        """Leave the thinking block; where none is open, the marker is text unless it is first."""
         if self._kind is SegmentKind.CONTENT and self.begun and marker.startswith("</"):
             self._say(marker, self.cursor.position - len(marker))
         else:

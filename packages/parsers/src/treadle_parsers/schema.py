@@ -1,8 +1,9 @@
-"""JSON schemas, as far as calls need them: which types a value may have, and whether a value fits.
+"""JSON schemas, as far as calls need them: which types a value may have, and whether a value
+fits.
 
-Looks through `$ref`, `anyOf`, `oneOf`, `allOf`, `enum`, `const` and lists of types. Checks types, enumerations,
-items and properties; leaves ranges, patterns and missing properties to the tool. Never raises on a strange schema:
-what can't be read allows everything.
+Looks through `$ref`, `anyOf`, `oneOf`, `allOf`, `enum`, `const` and lists of types. Checks types,
+enumerations, items and properties; leaves ranges, patterns and missing properties to the tool.
+Never raises on a strange schema: what can't be read allows everything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,11 @@ def resolved(schema: object, root: Schema) -> Schema:
     return current
 
 
+def branches(schema: Schema, keyword: str, root: Schema) -> list[Schema]:
+    """Return the schemas listed under `keyword`, references followed."""
+    return [resolved(branch, root) for branch in _sequence(schema.get(keyword))]
+
+
 def property_schema(schema: Schema, name: str, root: Schema) -> Schema | None:
     """Return the schema of property `name`; None when nothing is said about it."""
     current = resolved(schema, root)
@@ -85,7 +91,7 @@ def property_schema(schema: Schema, name: str, root: Schema) -> Schema | None:
             if inner is not None:
                 return resolved(inner, root)
     extra = current.get("additionalProperties")
-    return resolved(extra, root) if isinstance(extra, Mapping) else None
+    return resolved(mapping(extra), root) if extra else None
 
 
 def types(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
@@ -161,9 +167,9 @@ def fits(value: Any, schema: object, root: Schema, depth: int = 0) -> bool:
     if not _kinds(value) & types(current, root):
         return False
     listed = allowed_values(current, root)
-    if listed is not None and not (value is None and current.get("nullable") is True):
-        if not any(_same(value, one) for one in listed):
-            return False
+    nulled = value is None and current.get("nullable") is True
+    if listed is not None and not nulled and not any(_same(value, one) for one in listed):
+        return False
     for keyword in ("anyOf", "oneOf"):
         branches = _sequence(current.get(keyword))
         if branches and not any(fits(value, branch, root, depth + 1) for branch in branches):

@@ -1,7 +1,9 @@
-"""Arguments written between tags, one pair for each parameter: the parts that such a format is described with.
+"""Arguments written between tags, one pair for each parameter: the parts that such a format is
+described with.
 
-A `Head` is a marker that carries a name, such as `<parameter=city>` or `<invoke name="f">`. `ValueText` turns the
-text between the tags into JSON while it arrives: strings flow, other types wait for their end.
+A `Head` is a marker that carries a name, such as `<parameter=city>` or `<invoke name="f">`.
+`ValueText` turns the text between the tags into JSON while it arrives: strings flow, other types
+wait for their end.
 """
 
 import html
@@ -29,7 +31,9 @@ class Head:
     open: str
     """The literal it begins with."""
     rest: str
-    """Regular expression of what follows, with a group `name` (or `name1`, `name2`), maybe others."""
+    """Regular expression of what follows, with a group `name` (or `name1`, `name2`), maybe
+    others.
+    """
     end: str
     """A literal of the head; the head can be judged once that has arrived."""
     write: str
@@ -52,7 +56,6 @@ class Head:
             if arrived or cursor.ended or len(cursor.buffer) - start >= HEAD_LIMIT:
                 return self._pattern.match(cursor.buffer, start)
             yield
-
 
     def cut_off(self, cursor: Cursor) -> bool:
         """Say whether the text ended inside the head, as far as that can be seen."""

@@ -2,8 +2,9 @@
 
     {"name": "f", "parameters": {"x": 1}}; {"name": "g", "parameters": {}}
 
-An object in running text is a call only if it begins like one: a name, then arguments or the end. An object whose
-arguments come before its name is text here, unless a tag such as `<|python_tag|>` says that a call follows.
+An object in running text is a call only if it begins like one: a name, then arguments or the end.
+An object whose arguments come before its name is text here, unless a tag such as `<|python_tag|>`
+says that a call follows.
 """
 
 import re

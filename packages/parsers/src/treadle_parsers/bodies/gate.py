@@ -1,6 +1,6 @@
 """Markers around a list of calls, which are framing when a call follows and prose when none does.
 
-    <ifm|tool_calls><ifm|tool_call>...</ifm|tool_call></ifm|tool_calls>
+<ifm|tool_calls><ifm|tool_call>...</ifm|tool_call></ifm|tool_calls>
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
     <tool_calls>[{"name": "f", "arguments": {"x": 1}}]</tool_calls>
 
-Each object is a call of its own; brackets, commas and markers are framing. After an object that can't be read, reading
-goes on at the next one.
+Each object is a call of its own; brackets, commas and markers are framing. After an object that
+can't be read, reading goes on at the next one.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """A marker that a tool's name may follow before the call itself: both are framing.
 
-    <|message_model|>get_weather<|content_invoke_tool_json|>{...}
+<|message_model|>get_weather<|content_invoke_tool_json|>{...}
 """
 
 import re

@@ -2,8 +2,8 @@
 
     <|tool_call>call:f{x:<|"|>text<|"|>,n:42}<tool_call|>
 
-A bare value takes the type that the tool's schema gives it; without one it is a number, a boolean or null where it is
-written like one, and else a string.
+A bare value takes the type that the tool's schema gives it; without one it is a number, a boolean
+or null where it is written like one, and else a string.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Calls that name the tool in a head and write the arguments as one JSON object after it.
 
-    <|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>
+<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>
 """
 
 from collections.abc import Callable, Sequence

@@ -2,8 +2,9 @@
 
     [get_weather(city="Paris", days=2), now()]
 
-Values are Python literals, with JSON's `true`, `false` and `null` accepted. A list in running text is a call only when
-its first element begins like one: a name, a parenthesis, and a keyword or the end.
+Values are Python literals, with JSON's `true`, `false` and `null` accepted. A list in running
+text is a call only when its first element begins like one: a name, a parenthesis, and a keyword
+or the end.
 """
 
 import re
@@ -25,9 +26,7 @@ NAME_LIMIT = 256
 _NAME = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*\(")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*")
 _BEGINS = re.compile(r"\s*\[?\s*([A-Za-z_][\w.\-]*)\s*\(\s*(?:\)|[A-Za-z_]\w*\s*=)")
-_MAY_BEGIN = re.compile(
-    r"\s*\[?\s*(?:[A-Za-z_][\w.\-]*\s*(?:\(\s*(?:[A-Za-z_]\w*\s*)?)?)?"
-)
+_MAY_BEGIN = re.compile(r"\s*\[?\s*(?:[A-Za-z_][\w.\-]*\s*(?:\(\s*(?:[A-Za-z_]\w*\s*)?)?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

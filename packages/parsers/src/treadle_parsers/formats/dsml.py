@@ -31,11 +31,13 @@ def _calls(mark: str, blocks: tuple[str, ...]) -> TaggedCalls:
     )
 
 
-def _dsml(name: str, aliases: tuple[str, ...], models: str, mark: str, blocks: tuple[str, ...]) -> Format:
+def _dsml(
+    name: str, aliases: tuple[str, ...], models: str, mark: str, blocks: tuple[str, ...]
+) -> Format:
     return Format(
         name=name,
         aliases=aliases,
-        summary=f'<{mark}{blocks[0]}><{mark}invoke name="f"><{mark}parameter name="x" string="true">',
+        summary=f'<{mark}invoke name="f"><{mark}parameter name="x" string="true">...',
         models=models,
         bodies=(_calls(mark, blocks), _calls("｜｜DSML｜｜", blocks)),
         thinking=(_THINKING,),
@@ -46,7 +48,7 @@ def _dsml(name: str, aliases: tuple[str, ...], models: str, mark: str, blocks: t
 
 DEEPSEEK_V32 = _dsml(
     "deepseek_v32",
-    ("deepseekv32", "deepseek_v3_2"),
+    ("deepseekv32", "deepseek_v3_2", "deepseek-v3.2"),
     "DeepSeek V3.2",
     "｜DSML｜",
     ("function_calls", "tool_calls"),
@@ -63,7 +65,7 @@ DEEPSEEK_V41 = _dsml(
 )
 GIGACHAT35 = Format(
     name="gigachat35",
-    summary='<｜GCML｜tool_calls><｜GCML｜invoke name="f"><｜GCML｜parameter name="x" string="true">',
+    summary='<｜GCML｜invoke name="f"><｜GCML｜parameter name="x" string="true">...',
     models="GigaChat 3.5",
     bodies=(_calls("｜GCML｜", ("tool_calls", "function_calls")),),
     thinking=(_THINKING,),

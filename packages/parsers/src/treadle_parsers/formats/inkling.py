@@ -24,9 +24,7 @@ INKLING = Format(
         Lead(open="<|message_model|>", then=(_CALL,)),
     ),
     thinking=(
-        Thinking(
-            open="<|content_thinking|>", close="<|end_message|>", lead="", tail="", gap=""
-        ),
+        Thinking(open="<|content_thinking|>", close="<|end_message|>", lead="", tail="", gap=""),
     ),
     framing=("<|content_text|>", "<|content_tool_error|>", "<|content_model_end_sampling|>"),
 )

@@ -1,4 +1,6 @@
-"""K2 Horizon: the name and `<ifm|arg_key>` pairs, or a JSON object, between `<ifm|tool_call>` tags."""
+"""K2 Horizon: the name and `<ifm|arg_key>` pairs, or a JSON object, between `<ifm|tool_call>`
+tags.
+"""
 
 from treadle_parsers.bodies.gate import Gate
 from treadle_parsers.bodies.json_call import JsonCall

@@ -20,7 +20,7 @@ def _framing(*tags: str) -> tuple[str, ...]:
 KIMI_K3 = Format(
     name="kimi_k3",
     aliases=("kimi-k3",),
-    summary='<|open|>call tool="f" index="1"<|sep|><|open|>argument key="x" type="string"<|sep|>...',
+    summary='<|open|>call tool="f" index="1"<|sep|><|open|>argument key="x" type="string"...',
     models="Kimi K3",
     bodies=(
         TaggedCalls(

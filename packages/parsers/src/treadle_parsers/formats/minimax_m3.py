@@ -6,7 +6,7 @@ from treadle_parsers.format import Format, Thinking
 MINIMAX_M3 = Format(
     name="minimax_m3",
     aliases=("minimax-m3", "minimax_m3_nom"),
-    summary=']<]minimax[>[<invoke name="f">]<]minimax[>[<x>1]<]minimax[>[</x>]<]minimax[>[</invoke>',
+    summary=']<]minimax[>[<invoke name="f">]<]minimax[>[<x>1]<]minimax[>[</x>...',
     models="MiniMax M3",
     bodies=(NestedCalls(mark="]<]minimax[>["),),
     thinking=(Thinking(open="<mm:think>", close="</mm:think>", lead="", tail="", gap=""),),

@@ -23,7 +23,7 @@ def _short_id(index: int, name: str) -> str:
 
 MISTRAL = Format(
     name="mistral",
-    aliases=("magistral", "ministral", "devstral"),
+    aliases=("magistral", "ministral", "ministral3", "devstral"),
     summary='[TOOL_CALLS]f[ARGS]{"x": 1}, or [TOOL_CALLS] [{"name": "f", "arguments": {...}}]',
     models="Mistral with tokenizers v3 to v15, Magistral, Ministral 3, Devstral",
     bodies=(

@@ -58,6 +58,6 @@ def _muse(name: str, aliases: tuple[str, ...], models: str, *, self_typed: bool)
 
 
 MUSE = _muse("muse", ("musespark1x",), "Muse Spark", self_typed=False)
-MUSE_GLIMMER = _muse("muse_glimmer", ("glimmer",), "Muse Glimmer", self_typed=True)
+MUSE_GLIMMER = _muse("muse_glimmer", ("glimmer", "muse-glimmer"), "Muse Glimmer", self_typed=True)
 
 FORMATS = (MUSE, MUSE_GLIMMER)
