@@ -39,13 +39,13 @@ SCRAPS = [
 ]
 OBJECTS = ['{"name": "f", "arguments": {"x": 1}}', '"name": "f"', '{"x": "a\\"b"}', "null"]
 CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=8)
-NAMES = st.from_regex(r"[a-z_][a-zA-Z0-9_-]{0,10}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,10}", fullmatch=True)
 
 
 def plain_text(size: int) -> st.SearchStrategy[str]:
     """Text without the characters that markers are made of, and not only white space."""
     safe = st.characters(blacklist_characters="<>[]{}|｜&\\\"'`", blacklist_categories=["Cs", "Cc"])
-    return st.text(safe, max_size=size)
+    return st.text(safe, max_size=size).map("text ".__add__)
 
 
 JSON = st.recursive(
@@ -101,7 +101,7 @@ def tools_for(calls: list[ToolCall]) -> list[dict[str, Any]]:
 
 
 @every_format
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_text_in_any_cut_gives_one_record(name, data):
     parser = get_parser(name)
@@ -114,7 +114,7 @@ def test_any_text_in_any_cut_gives_one_record(name, data):
 
 
 @every_format
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_damaged_output_gives_one_record_in_any_cut(name, data):
     parser = get_parser(name)
@@ -131,7 +131,7 @@ def test_damaged_output_gives_one_record_in_any_cut(name, data):
 
 
 @every_format
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3, unique_by=name_of)
 )
@@ -173,7 +173,7 @@ LONG = {
 def test_work_grows_linearly_and_the_buffer_stays_small(name, shape):
     parser = get_parser(name)
     counts: list[int] = []
-    for size in (8_000, 32_000):
+    for size in (3_000, 12_000):
         text = parser.render([call("f", LONG[shape](size))])
         stream = parser.stream()
         held = 0
@@ -195,6 +195,6 @@ def test_a_hostile_text_costs_no_more_than_its_length(name):
     parser = get_parser(name)
     for marker in [*markers(parser), "{", "[", '"', "\\", " ", "<"]:
         counts = [
-            operations(lambda text=marker * repeats: parser.parse(text)) for repeats in (500, 2_000)
+            operations(lambda text=marker * repeats: parser.parse(text)) for repeats in (150, 600)
         ]
         assert counts[1] < counts[0] * 4.6 + 200, marker

@@ -35,7 +35,7 @@ class Head:
     others.
     """
     end: str
-    """A literal of the head; the head can be judged once that has arrived."""
+    """A literal: the head ends with it at the latest, and is judged once it has arrived."""
     write: str
     """How it is rendered: the text, with `{name}` for the name."""
     sure: bool = False
@@ -52,9 +52,12 @@ class Head:
         """
         while True:
             start = cursor.at + skip
-            arrived = cursor.buffer.find(self.end, start, start + HEAD_LIMIT) >= 0
-            if arrived or cursor.ended or len(cursor.buffer) - start >= HEAD_LIMIT:
-                return self._pattern.match(cursor.buffer, start)
+            limit = start + HEAD_LIMIT
+            arrived = cursor.buffer.find(self.end, start, limit)
+            if arrived >= 0:
+                return self._pattern.match(cursor.buffer, start, arrived + len(self.end))
+            if cursor.ended or len(cursor.buffer) >= limit:
+                return None
             yield
 
     def cut_off(self, cursor: Cursor) -> bool:

@@ -21,8 +21,8 @@ _TURN = r"<｜Assistant｜>"
 
 _FENCED = NamedJson(
     call=Head(
-        open=_BEGIN,
-        rest=rf"\s*(?:function)?\s*{_SEP}(?P<name>[^\n<]+?)\s*\n```json\s*",
+        open=_BEGIN + "function" + _SEP,
+        rest=r"(?P<name>[^\n<]+?)\s*\n```json\s*",
         end="```json",
         write=_BEGIN + "function" + _SEP + "{name}\n```json\n",
     ),
@@ -36,7 +36,7 @@ _FENCED = NamedJson(
 _PLAIN = NamedJson(
     call=Head(
         open=_BEGIN,
-        rest=rf"\s*(?P<name>[^\n<]+?)\s*{_SEP}\s*(?!function|\w+\s*\n```)",
+        rest=rf"\s*(?P<name>[^\n<]+?)\s*{_SEP}",
         end=_SEP,
         write=_BEGIN + "{name}" + _SEP,
         sure=True,
