@@ -88,7 +88,7 @@ class NamedJson:
         opened = yield from cursor.looking_at("{", skip=skip)
         if not opened and not self.call.sure:
             return False
-        cursor.at = found.end()
+        cursor.at += skip
         call = reading.draft.call(start)
         call.id = found.groupdict().get("id") or ""
         name = name_of(found)
