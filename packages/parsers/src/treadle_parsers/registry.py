@@ -179,6 +179,13 @@ def register_parser(form: Format, *, replace: bool = False) -> Parser:
     return _registry().get(form.name)
 
 
+def all_formats() -> tuple[Format, ...]:
+    """Return every registered format once, sorted by name."""
+    registry = _registry()
+    forms = {registry.get(name).format.name: registry.get(name).format for name in registry.names()}
+    return tuple(forms[name] for name in sorted(forms))
+
+
 def list_parsers() -> tuple[str, ...]:
     """Return all names and aliases, sorted."""
     return _registry().names()

@@ -7,6 +7,7 @@ APRIEL = Format(
     name="apriel",
     summary='<tool_calls>[{"name": "f", "arguments": {"x": 1}}]</tool_calls>',
     models="Apriel 1.5, 1.6",
+    signature=("<tool_calls>", "[BEGIN FINAL RESPONSE]"),
     bodies=(JsonArray(open="<tool_calls>", close="</tool_calls>"),),
     thinking=(
         Thinking(

@@ -1,7 +1,7 @@
 """Command R7B and later: a JSON array between action markers, other text in marked blocks."""
 
 from treadle_parsers.bodies.json_array import JsonArray
-from treadle_parsers.format import Format, Thinking
+from treadle_parsers.format import Format, Frame, Thinking
 from treadle_parsers.jsonfields import JsonKeys
 
 _COHERE_KEYS = JsonKeys(
@@ -30,6 +30,8 @@ COHERE_COMMAND3 = Format(
     aliases=("cohere", "cohere_command", "command_r7b", "cohere_command4", "cohere2moe"),
     summary='<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "f", "parameters": {}}]...',
     models="Command R7B, Command A, Command A+",
+    signature=("<|START_ACTION|>", "<|END_ACTION|>"),
+    content_frame=Frame(open="<|START_RESPONSE|>", close="<|END_RESPONSE|>"),
     bodies=(_COHERE_ACTION,),
     thinking=(_COHERE_THINKING,),
     framing=(

@@ -17,6 +17,7 @@ COMMAND_R_PLUS = Format(
     aliases=("cohere_command_r", "command_r_plus"),
     summary='Action:\\n```json\\n[{"tool_name": "f", "parameters": {"x": 1}}]\\n```',
     models="Command R+",
+    signature=("Action:", "directly-answer"),
     bodies=(
         JsonArray(
             open="Action:\n```json",

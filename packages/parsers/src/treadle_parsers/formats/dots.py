@@ -28,6 +28,7 @@ DOTS = Format(
     name="dots",
     summary='<dots_function_call><invoke name="f"><parameter name="x">1</parameter></invoke>...',
     models="dots.llm2",
+    signature=("<dots_function_call>",),
     bodies=(
         TaggedCalls(
             call=_head("invoke"),

@@ -7,6 +7,7 @@ ERNIE45 = Format(
     name="ernie45",
     summary='<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>',
     models="ERNIE-4.5-Thinking",
+    signature=("<tool_call>", "<response>"),
     bodies=(JsonCall(),),
     framing=("<response>", "</response>"),
 )

@@ -11,6 +11,7 @@ FUNCTIONARY_V31 = Format(
     aliases=("functionary-v3.1", "functionary"),
     summary='<function=f>{"x": 1}</function>',
     models="Functionary v3.1",
+    signature=("<function=", "</function>", "<|eom_id|>"),
     bodies=(
         NamedJson(
             call=Head(

@@ -1,7 +1,7 @@
 """Functionary v3.2: `>>>` and the name on a line, then JSON arguments."""
 
 from treadle_parsers.bodies.named_json import NamedJson
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Frame
 from treadle_parsers.tagged import Head
 
 _LLAMA_TURN = r"<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
@@ -11,6 +11,8 @@ FUNCTIONARY_V32 = Format(
     aliases=("functionary-v3.2",),
     summary='>>>f\\n{"x": 1}',
     models="Functionary v3.2",
+    signature=(">>>all",),
+    content_frame=Frame(open=">>>all\n"),
     bodies=(
         NamedJson(
             call=Head(

@@ -10,6 +10,7 @@ GIGACHAT3 = Format(
     aliases=("gigachat-v3",),
     summary='<|function_call|>{"name": "f", "arguments": {"x": 1}}',
     models="GigaChat 3, 3.1",
+    signature=("role_sep|>", "function call"),
     bodies=(
         JsonCall(open="<|function_call|>", close="", lead="", between=""),
         JsonCall(open=_GIGACHAT, close="", lead="", between=""),

@@ -32,6 +32,7 @@ GLM45 = Format(
     aliases=("glm", "ling3", "spark25"),
     summary="<tool_call>f\\n<arg_key>x</arg_key>\\n<arg_value>1</arg_value>\\n</tool_call>",
     models="GLM-4.5, GLM-4.6, Ling 3, Spark 2.5",
+    signature=("<tool_call>", "<arg_key>", "<arg_value>"),
     bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
     framing=("<|user|>", "<|observation|>", "<|endoftext|>"),
 )

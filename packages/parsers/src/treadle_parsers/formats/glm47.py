@@ -40,6 +40,7 @@ GLM47 = Format(
     aliases=("glm-4.7", "glm5", "glm53"),
     summary="<tool_call>f<arg_key>x</arg_key><arg_value>1</arg_value></tool_call>",
     models="GLM-4.7 and later",
+    signature=("<tool_call>{function-name}<arg_key>",),
     bodies=(_calls("<tool_call>", "</tool_call>", _TIGHT_PARAM, _TIGHT),),
     thinking=(Thinking(lead="", tail="", gap=""),),
     framing=("<|user|>", "<|observation|>", "<|endoftext|>"),

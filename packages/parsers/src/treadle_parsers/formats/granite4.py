@@ -7,6 +7,7 @@ GRANITE4 = Format(
     name="granite4",
     summary='<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>',
     models="Granite 4.0",
+    signature=("<tool_call>", "</tool_call>", "<|start_of_role|>"),
     bodies=(JsonCall(),),
     framing=("<|end_of_text|>",),
 )

@@ -2,7 +2,7 @@
 
 from treadle_parsers.bodies.named_json import NamedJson
 from treadle_parsers.channels import Channels
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Frame
 from treadle_parsers.tagged import Head
 
 _START = "<|start|>"
@@ -12,6 +12,9 @@ HARMONY = Format(
     aliases=("harmony", "gpt-oss", "gpt_oss"),
     summary='<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"x": 1}<|call|>',
     models="gpt-oss",
+    signature=("<|channel|>", "<|message|>", "<|start|>"),
+    reasoning_frame=Frame(open=_START + "assistant<|channel|>analysis<|message|>", close="<|end|>"),
+    content_frame=Frame(open=_START + "assistant<|channel|>final<|message|>", close="<|end|>"),
     bodies=(
         Channels(
             tool=NamedJson(

@@ -7,6 +7,7 @@ HUNYUAN_A13B = Format(
     name="hunyuan_a13b",
     summary='<tool_calls>[{"name": "f", "arguments": {"x": 1}}]</tool_calls>',
     models="Hunyuan-A13B",
+    signature=("<tool_calls>", "<answer>"),
     bodies=(JsonArray(open="<tool_calls>", close="</tool_calls>"),),
     calls_in_thinking=False,
     framing=("<answer>", "</answer>"),

@@ -18,6 +18,7 @@ HY_V3 = Format(
     summary="<tool_calls><tool_call>f<tool_sep><arg_key>x</arg_key><arg_value>1</arg_value>"
     "</tool_call></tool_calls>",
     models="Hunyuan 3",
+    signature=("<tool_calls>", "<tool_call>", "<tool_sep>", "<arg_key>"),
     bodies=(
         TaggedCalls(
             call=Head(

@@ -2,7 +2,7 @@
 
 from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.lead import Lead
-from treadle_parsers.format import Format, Thinking
+from treadle_parsers.format import Format, Frame, Thinking
 from treadle_parsers.jsonfields import JsonKeys
 
 _CALL = "<|content_invoke_tool_json|>"
@@ -11,6 +11,7 @@ INKLING = Format(
     name="inkling",
     summary='<|content_invoke_tool_json|>{"name": "f", "args": {"x": 1}}<|end_message|>',
     models="TML Inkling",
+    content_frame=Frame(open="<|message_model|><|content_text|>", close="<|end_message|>"),
     bodies=(
         JsonCall(
             open=_CALL,

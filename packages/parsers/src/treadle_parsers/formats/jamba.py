@@ -7,6 +7,7 @@ JAMBA = Format(
     name="jamba",
     summary='<tool_calls>[{"name": "f", "arguments": {"x": 1}}]</tool_calls>',
     models="Jamba",
+    signature=(),
     bodies=(
         JsonArray(
             open="<tool_calls>", close="</tool_calls>", first="\n    ", between=",\n    ", last="\n"

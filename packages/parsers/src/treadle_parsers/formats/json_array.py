@@ -10,6 +10,7 @@ JSON_ARRAY = Format(
     aliases=("generic_json", "generic", "default"),
     summary='[{"name": "f", "parameters": {"x": 1}}]',
     models="any model under a grammar for required calls",
+    signature=(),
     bodies=(
         JsonArray(
             open="[",

@@ -5,7 +5,7 @@ tags.
 from treadle_parsers.bodies.gate import Gate
 from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
-from treadle_parsers.format import Format, Thinking
+from treadle_parsers.format import Format, Frame, Thinking
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -16,6 +16,7 @@ K2_HORIZON = Format(
     name="k2_horizon",
     summary="<ifm|tool_calls><ifm|tool_call>f<ifm|arg_key>x</ifm|arg_key><ifm|arg_value>1...",
     models="LLM360 K2 Horizon",
+    calls_frame=Frame(open="<ifm|tool_calls>", close="</ifm|tool_calls>"),
     bodies=(
         TaggedCalls(
             call=Head(

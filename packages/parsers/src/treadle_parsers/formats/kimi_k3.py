@@ -1,7 +1,7 @@
 """Kimi K3: tags between special tokens, with the type of each argument in its tag."""
 
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
-from treadle_parsers.format import Format, Thinking
+from treadle_parsers.format import Format, Frame, Thinking
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -22,6 +22,9 @@ KIMI_K3 = Format(
     aliases=("kimi-k3",),
     summary='<|open|>call tool="f" index="1"<|sep|><|open|>argument key="x" type="string"...',
     models="Kimi K3",
+    signature=("<|open|>", "<|close|>", "<|sep|>"),
+    content_frame=Frame(open="<|open|>response<|sep|>", close="<|close|>response<|sep|>"),
+    calls_frame=Frame(open="<|open|>tools<|sep|>", close="<|close|>tools<|sep|>"),
     bodies=(
         TaggedCalls(
             call=Head(

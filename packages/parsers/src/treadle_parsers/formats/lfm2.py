@@ -11,6 +11,7 @@ LFM2 = Format(
     aliases=("lfm2.5",),
     summary='<|tool_call_start|>[f(x=1), g(y="a")]<|tool_call_end|>',
     models="LFM2, LFM2.5",
+    signature=("<|tool_list_start|>",),
     bodies=(
         PythonicCalls(open=_LFM2[0], close=_LFM2[1]),
         JsonArray(open=_LFM2[0], close=_LFM2[1]),

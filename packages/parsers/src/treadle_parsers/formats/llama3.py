@@ -12,6 +12,7 @@ LLAMA3_JSON = Format(
     aliases=("llama3", "llama4_json"),
     summary='{"name": "f", "parameters": {"x": 1}}; {...}',
     models="Llama 3.1 to 3.3, Llama 4 with a JSON template",
+    signature=('{"name": ', '"parameters": ', "<|eot_id|>"),
     bodies=(BareJson(tag="<|python_tag|>", keys=_KEYS), JsonCall()),
     framing=("<|eom_id|>", "<|eot_id|>"),
 )

@@ -7,6 +7,7 @@ LLAMA4_PYTHONIC = Format(
     name="llama4_pythonic",
     summary="<|python_start|>[f(x=1), g(y='a')]<|python_end|>",
     models="Llama 4",
+    signature=("[func_name1(param1=", "<|header_start|>"),
     bodies=(
         PythonicCalls(open="[", bare=True),
         PythonicCalls(open="<|python_start|>", close="<|python_end|>"),

@@ -17,6 +17,7 @@ MIMO = Format(
     name="mimo",
     summary="<tool_call><function=f><parameter=x>1</parameter></function></tool_call>, no newlines",
     models="MiMo-V2",
+    signature=(),
     bodies=(
         TaggedCalls(
             call=_CALL,

@@ -27,6 +27,7 @@ MINICPM5 = Format(
     name="minicpm5",
     summary='<function name="f"><param name="x">1</param></function>',
     models="MiniCPM5",
+    signature=("<function name=", "<param name="),
     bodies=(
         TaggedCalls(
             call=_head("function"),

@@ -19,6 +19,7 @@ MINIMAX_M2 = Format(
     aliases=("minimax-m2",),
     summary='<minimax:tool_call><invoke name="f"><parameter name="x">1</parameter></invoke>...',
     models="MiniMax M2, M2.1",
+    signature=("<minimax:tool_call>", "<invoke name="),
     bodies=(
         TaggedCalls(
             call=_head("invoke"),

@@ -8,6 +8,7 @@ MINIMAX_M3 = Format(
     aliases=("minimax-m3", "minimax_m3_nom"),
     summary=']<]minimax[>[<invoke name="f">]<]minimax[>[<x>1]<]minimax[>[</x>...',
     models="MiniMax M3",
+    signature=("]<]minimax[>[", "<invoke name="),
     bodies=(NestedCalls(mark="]<]minimax[>["),),
     thinking=(Thinking(open="<mm:think>", close="</mm:think>", lead="", tail="", gap=""),),
     framing=("[e~[",),

@@ -2,7 +2,7 @@
 
 from treadle_parsers.bodies.tagged_calls import Block, TaggedCalls
 from treadle_parsers.channels import Channels
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Frame
 from treadle_parsers.tagged import NAME_ATTRIBUTE, Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -15,6 +15,9 @@ def _muse(name: str, aliases: tuple[str, ...], models: str, *, self_typed: bool)
         aliases=aliases,
         summary='<|start|>assistant to=f<|message|><atem:function_calls><atem:invoke name="f">...',
         models=models,
+        signature=("atem:function_calls", "<|message|>"),
+        reasoning_frame=Frame(open="<|start|>assistant to=self<|message|>", close="<|eom|>"),
+        content_frame=Frame(open="<|start|>assistant to=user<|message|>", close="<|eom|>"),
         bodies=(
             Channels(
                 tool=TaggedCalls(

@@ -8,6 +8,7 @@ PHI4_MINI = Format(
     aliases=("phi4", "phi4_mini", "firefunction", "firefunction_v2"),
     summary='functools[{"name": "f", "arguments": {"x": 1}}]',
     models="Phi-4-mini, FireFunction v2",
+    signature=("functools[",),
     bodies=(JsonArray(open="functools"),),
     framing=("<|end|>", "<|eot_id|>"),
 )

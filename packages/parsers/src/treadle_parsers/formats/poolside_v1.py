@@ -32,6 +32,7 @@ POOLSIDE = Format(
     aliases=("poolside-v1", "laguna"),
     summary="<tool_call>f\\n<arg_key>x</arg_key>\\n<arg_value>1</arg_value>\\n</tool_call>",
     models="Laguna",
+    signature=("<tool_call>function-name\\n<arg_key>",),
     bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
 )
 

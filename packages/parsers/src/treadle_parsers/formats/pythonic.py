@@ -9,6 +9,7 @@ PYTHONIC = Format(
     name="pythonic",
     summary="[f(x=1), g(y='a')]",
     models="Llama 3.2 with a Python template, ToolACE",
+    signature=("[func_name1(params_name1=",),
     bodies=(
         PythonicCalls(open="[", bare=True),
         PythonicCalls(open=_LFM2[0], close=_LFM2[1]),

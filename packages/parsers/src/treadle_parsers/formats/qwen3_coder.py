@@ -28,6 +28,8 @@ QWEN3_CODER = Format(
     ),
     summary="<tool_call><function=f><parameter=x>1</parameter></function></tool_call>",
     models="Qwen3-Coder, Qwen 3.5 to 3.8, Nemotron 3, Step-3.5, Granite 4.1",
+    signature=("<tool_call>", "<function=", "<parameter=", "</parameter>"),
+    gap="\n",
     bodies=(
         TaggedCalls(
             call=_CALL,

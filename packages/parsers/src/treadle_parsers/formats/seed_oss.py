@@ -15,6 +15,7 @@ SEED_OSS = Format(
     name="seed_oss",
     summary="<seed:tool_call><function=f><parameter=x>1</parameter></function></seed:tool_call>",
     models="Seed-OSS",
+    signature=("<seed:tool_call>", "<function=", "<parameter=", "</parameter>"),
     bodies=(
         TaggedCalls(
             call=_CALL,

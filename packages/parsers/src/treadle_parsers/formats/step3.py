@@ -1,7 +1,7 @@
 """Step3: `<steptml:invoke>` tags between special tokens."""
 
 from treadle_parsers.bodies.tagged_calls import Block, TaggedCalls
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Frame
 from treadle_parsers.tagged import NAME_ATTRIBUTE, Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -16,6 +16,8 @@ STEP3 = Format(
     name="step3",
     summary='<steptml:invoke name="f"><steptml:parameter name="x">1</steptml:parameter>...',
     models="Step3",
+    signature=("steptml:invoke",),
+    calls_frame=Frame(open="<｜tool_calls_begin｜>", close="<｜tool_calls_end｜>"),
     bodies=(
         TaggedCalls(
             call=_head("steptml:invoke"),

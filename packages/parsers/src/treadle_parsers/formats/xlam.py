@@ -7,6 +7,7 @@ XLAM = Format(
     name="xlam",
     summary='[{"name": "f", "arguments": {"x": 1}}]',
     models="xLAM-2",
+    signature=("make calls in a single JSON array",),
     bodies=(
         JsonArray(open="[", bare=True),
         JsonArray(open="```json", close="```"),
