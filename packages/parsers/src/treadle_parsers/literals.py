@@ -16,7 +16,7 @@ from treadle_parsers.jsontext import Scan
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
-_SPACE = re.compile(r"\s*")
+_SPACE = re.compile(r"\s+")
 _NUMBERS = re.compile(r"[\d\s,.\-+eE]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _LOOSE_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -24,6 +24,7 @@ _ESCAPE = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|\r?\n|.)", re.DOTALL
 )
 _LONGEST_ESCAPE = 10
+_LONG_RUN = 48
 _SIMPLE = {
     "n": "\n",
     "t": "\t",
@@ -141,7 +142,8 @@ class LiteralScan:
                 at = stop
                 continue
             start = at
-            at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+            spaces = _SPACE.match(text, at)
+            at = spaces.end() if spaces else at
             if at >= len(text):
                 return at
             stop = self._token(text, at, ended=ended)
@@ -170,6 +172,10 @@ class LiteralScan:
 
     def _begin(self, text: str, at: int, *, ended: bool) -> int:
         """Begin a value or a key."""
+        if self._expect is Expect.VALUE and text[at] in "-0123456789" and self._closers:
+            stop = self._number(text, at)
+            if stop > at:
+                return stop
         for quote in self._dialect.quotes:
             if text.startswith(quote.open, at):
                 self._separate()
@@ -187,10 +193,6 @@ class LiteralScan:
             self.out.append(_JSON[char])
             self._expect = Expect.KEY if char == "{" else Expect.VALUE
             return at + 1
-        if self._expect is Expect.VALUE and self._closers and (char.isdigit() or char == "-"):
-            stop = self._numbers(text, at)
-            if stop > at:
-                return stop
         return self._bare(text, at, ended=ended)
 
     def _close(self, at: int) -> int:
@@ -213,11 +215,28 @@ class LiteralScan:
             self.out.append(", ")
             self._comma = False
 
+    def _number(self, text: str, at: int) -> int:
+        """Take one number, or a long run of them; `at` when that isn't plain."""
+        if self._closers[-1] == "]" and len(text) - at > _LONG_RUN:
+            stop = self._numbers(text, at)
+            if stop > at:
+                return stop
+        found = _NUMBER.match(text, at)
+        if found is None or (self._bare_value and len(self._closers) == 1):
+            return at
+        stop = found.end()
+        if stop >= len(text) or text[stop] not in ",]}) \n":
+            return at
+        self._separate()
+        self.out.append(found.group())
+        self._value_done()
+        return stop
+
     def _numbers(self, text: str, at: int) -> int:
         """Take a long run of numbers at once; `at` when there is none."""
         found = _NUMBERS.match(text, at)
         stop = text.rfind(",", at, found.end()) if found else -1
-        if stop - at < 48:
+        if stop - at < _LONG_RUN:
             return at
         run = text[at:stop]
         try:

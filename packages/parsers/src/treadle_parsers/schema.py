@@ -179,6 +179,25 @@ def fits(value: Any, schema: object, root: Schema, depth: int = 0) -> bool:
     return _children_fit(value, current, root, depth)
 
 
+_PLAIN_KEYS = frozenset({"type", "title", "description", "default", "examples"})
+_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+}
+
+
+def _plainly_fit(children: list[Any], items: Schema) -> bool:
+    """Say whether a type alone is asked for and every child has it; a long array is quick this way."""
+    if not _PLAIN_KEYS.issuperset(items):
+        return False
+    known = [_PYTHON_TYPES.get(name, ()) for name in types(items, {})]
+    allowed = {kind for group in known for kind in group}
+    return allowed.issuperset(map(type, children))
+
+
 def _same(value: Any, listed: Any) -> bool:
     return value == listed and isinstance(value, bool) == isinstance(listed, bool)
 
@@ -189,6 +208,8 @@ def _children_fit(value: Any, schema: Schema, root: Schema, depth: int) -> bool:
         if not isinstance(items, Mapping):
             return True
         children = cast("list[Any]", value)
+        if _plainly_fit(children, cast("Schema", items)):
+            return True
         return all(fits(child, cast("Schema", items), root, depth + 1) for child in children)
     if not isinstance(value, dict):
         return True
