@@ -58,12 +58,20 @@ def test_text_between_and_after_calls_is_content():
 
 
 @pytest.mark.parametrize(
-    "text", ["Use the <tool_call> tag.", "<tool_call>", "a <tool_call> [1]", "<tool_call", "x </to"]
+    "text",
+    ["Use the <tool_call> tag.", "<tool_call>.", "a <tool_call> [1]", "<tool_call", "x </to"],
 )
 def test_a_marker_without_an_object_is_prose(text):
     message = parsed(text)
     assert message.content == text
     assert message.tool_calls == ()
+
+
+@pytest.mark.parametrize("text", ["<tool_call>", "Hi <tool_call>\n"])
+def test_a_marker_at_the_very_end_is_a_truncated_call(text):
+    message = parsed(text)
+    assert calls(message) == [("", "", "truncated")]
+    assert message.content == text[: text.index("<")]
 
 
 def test_thinking_is_split_off_and_its_edges_are_trimmed():

@@ -39,18 +39,27 @@ SCRAPS = [
 ]
 OBJECTS = ['{"name": "f", "arguments": {"x": 1}}', '"name": "f"', '{"x": "a\\"b"}', "null"]
 CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=8)
+NAMES = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,10}", fullmatch=True)
+
+
+def plain_text(size: int) -> st.SearchStrategy[str]:
+    """Text without the characters that markers are made of, and not only white space."""
+    safe = st.characters(blacklist_characters="<>[]{}|｜&\\\"'`", blacklist_categories=["Cs", "Cc"])
+    return st.text(safe, max_size=size).map("text ".__add__)
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
+    | plain_text(8),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+        st.lists(inner, min_size=1, max_size=3)
+        | st.dictionaries(NAMES, inner, min_size=1, max_size=3)
     ),
     max_leaves=6,
 )
-NAMES = st.from_regex(r"[a-z_][a-zA-Z0-9_-]{0,10}", fullmatch=True)
 ARGUMENTS = st.dictionaries(NAMES, JSON, max_size=3)
 
 
@@ -69,8 +78,37 @@ def call(name: str, arguments: Any) -> ToolCall:
     )
 
 
+def thinks(parser: Parser) -> bool:
+    return bool(parser.format.thinking or parser.format.reasoning_frame.open)
+
+
+def name_of(one: ToolCall) -> str:
+    return one.name
+
+
+def schema_of(value: Any) -> dict[str, Any]:
+    """The schema that the shape of `value` asks for."""
+    if isinstance(value, dict):
+        return {"type": "object", "properties": {k: schema_of(v) for k, v in value.items()}}
+    if isinstance(value, list):
+        kinds = [schema_of(one) for one in value]
+        return {"type": "array", "items": {"anyOf": kinds}} if kinds else {"type": "array"}
+    for kind, name in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string")):
+        if isinstance(value, kind):
+            return {"type": name}
+    return {"type": "null"}
+
+
+def tools_for(calls: list[ToolCall]) -> list[dict[str, Any]]:
+    """Tools that fit `calls`; of calls with one name the last counts."""
+    return [
+        {"function": {"name": one.name, "parameters": schema_of(json.loads(one.arguments))}}
+        for one in calls
+    ]
+
+
 @every_format
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_text_in_any_cut_gives_one_record(name, data):
     parser = get_parser(name)
@@ -83,7 +121,7 @@ def test_any_text_in_any_cut_gives_one_record(name, data):
 
 
 @every_format
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_damaged_output_gives_one_record_in_any_cut(name, data):
     parser = get_parser(name)
@@ -100,16 +138,18 @@ def test_damaged_output_gives_one_record_in_any_cut(name, data):
 
 
 @every_format
-@settings(max_examples=100, deadline=None)
-@given(source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3))
+@settings(max_examples=25, deadline=None)
+@given(
+    source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3, unique_by=name_of)
+)
 def test_what_is_rendered_is_read_back(name, source):
     parser = get_parser(name)
     text = parser.render(source, content="Hi there.", reasoning="hm")
-    message = check_text(parser, text, [pieces(text, 3)])
+    message = check_text(parser, text, [pieces(text, 3)], tools=tools_for(source))
     assert [(c.name, json.loads(c.arguments), c.status) for c in message.tool_calls] == [
         (c.name, json.loads(c.arguments), CallStatus.OK) for c in source
     ]
-    assert message.reasoning == ("hm" if parser.format.thinking else "")
+    assert message.reasoning == ("hm" if thinks(parser) else "")
     assert message.content.strip() == "Hi there."
 
 
@@ -140,7 +180,7 @@ LONG = {
 def test_work_grows_linearly_and_the_buffer_stays_small(name, shape):
     parser = get_parser(name)
     counts: list[int] = []
-    for size in (8_000, 32_000):
+    for size in (3_000, 12_000):
         text = parser.render([call("f", LONG[shape](size))])
         stream = parser.stream()
         held = 0
@@ -162,6 +202,6 @@ def test_a_hostile_text_costs_no_more_than_its_length(name):
     parser = get_parser(name)
     for marker in [*markers(parser), "{", "[", '"', "\\", " ", "<"]:
         counts = [
-            operations(lambda text=marker * repeats: parser.parse(text)) for repeats in (500, 2_000)
+            operations(lambda text=marker * repeats: parser.parse(text)) for repeats in (150, 600)
         ]
         assert counts[1] < counts[0] * 4.6 + 200, marker

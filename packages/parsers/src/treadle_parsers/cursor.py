@@ -67,19 +67,26 @@ class Cursor:
                 return ""
             yield
 
-    def looking_at(self, *parts: str) -> Steps[bool]:
+    def looking_at(self, *parts: str, skip: int = 0) -> Steps[bool]:
         """Say whether `parts` follow, white space before each allowed; consume nothing.
 
-        The part `END` stands for the end of the text. Waits only while that is open.
+        Looks from `skip` characters ahead. The part `END` stands for the end of the text. Waits
+        only while the answer is open.
         """
         while True:
-            answer = self._match(parts)
+            answer = self._match(parts, skip)
             if answer is not None:
                 return answer
+            if self.ended:
+                return False
             yield
 
-    def _match(self, parts: tuple[str, ...]) -> bool | None:
-        at = self.at
+    def may_reach(self, *parts: str, skip: int = 0) -> bool:
+        """Say whether the text ended within `parts`, everything so far agreeing with them."""
+        return self.ended and self._match(parts, skip) is None
+
+    def _match(self, parts: tuple[str, ...], skip: int) -> bool | None:
+        at = self.at + skip
         for part in parts:
             found = _NOT_SPACE.search(self.buffer, at)
             end = found.start() if found else len(self.buffer)
@@ -92,11 +99,18 @@ class Cursor:
                 return True if self.ended else None
             if self.buffer.startswith(part, at):
                 at += len(part)
-            elif self.ended or not part.startswith(self.buffer[at : at + len(part)]):
-                return False
-            else:
+            elif part.startswith(self.buffer[at : at + len(part)]):
                 return None
+            else:
+                return False
         return True
+
+    def at_marker(self, markers: "Markers") -> Steps[str]:
+        """Return which of `markers` stands at the read position, empty when none does."""
+        while True:
+            if self.ended or not markers.may_grow(self):
+                return markers.match(self)
+            yield
 
     def starts_with(self, literal: str) -> Steps[bool]:
         """Consume `literal` when the text goes on with it; wait only while that is open."""
@@ -140,10 +154,21 @@ class Markers:
 
     def search(self, cursor: Cursor) -> re.Match[str] | None:
         """Find the next whole marker; None too when a longer one may still grow from it."""
-        found = self._pattern.search(cursor.buffer, cursor.at)
-        if found is None or cursor.ended or found.end() < len(cursor.buffer):
+        buffer = cursor.buffer
+        found = self._pattern.search(buffer, cursor.at)
+        if found is None or cursor.ended or len(buffer) - found.start() >= self._longest:
             return found
-        return None if found.group() in self._prefixes else found
+        return found if self.held_from(cursor) > found.start() else None
+
+    def match(self, cursor: Cursor) -> str:
+        """Return the marker at the read position, the longest; empty when there is none."""
+        found = self._pattern.match(cursor.buffer, cursor.at)
+        return found.group() if found else ""
+
+    def may_grow(self, cursor: Cursor) -> bool:
+        """Say whether what has arrived may be the beginning of a marker."""
+        rest = cursor.buffer[cursor.at : cursor.at + self._longest]
+        return not rest or rest in self._prefixes
 
     def held_from(self, cursor: Cursor) -> int:
         """Return where in the buffer a marker may have begun; its length when none has."""

@@ -63,6 +63,17 @@ TURN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Markers that are rendered around a part of a message."""
+
+    open: str = ""
+    close: str = ""
+
+
+NO_FRAME = Frame()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One family of tool-call formats."""
 
@@ -76,8 +87,21 @@ class Format:
     aliases: tuple[str, ...] = ()
     thinking: tuple[Thinking, ...] = (Thinking(),)
     """Thinking blocks; `render` uses the first."""
+    calls_in_thinking: bool = True
+    """Whether a call inside a thinking block is a call, which ends the block."""
+    reasoning_frame: Frame = NO_FRAME
+    """How reasoning is rendered where it isn't a thinking block."""
+    content_frame: Frame = NO_FRAME
+    """What is rendered around content."""
+    calls_frame: Frame = NO_FRAME
+    """What is rendered around all calls."""
+    gap: str = ""
+    """White space that is rendered between content and calls."""
     framing: tuple[str, ...] = ()
     """Other literals that belong to the format and not to the text."""
+    signature: tuple[str, ...] | None = None
+    """Literals that a template or a text in this format holds, for detection; by default the first
+    opener, and empty for a format that its markers don't tell from others."""
     turn: str = TURN
     """Regular expression of the header of an assistant turn, for `prefix=`."""
     call_id: CallId = numbered_id

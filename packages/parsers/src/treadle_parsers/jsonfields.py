@@ -37,6 +37,8 @@ class JsonKeys:
     id: tuple[str, ...] = ("id",)
     wrapper: tuple[str, ...] = ("function",)
     """Keys whose object value holds the fields, as in the OpenAI form."""
+    keyed: bool = False
+    """Whether the name is itself the key of the arguments: `{"f": {"x": 1}}`."""
 
 
 JSON_KEYS = JsonKeys()
@@ -129,6 +131,9 @@ class _Fields:
         if char == "":
             return Outcome.ENDED
         name = _string("".join(key))
+        if self._keys.keyed and not self._has_arguments:
+            self._call.begin(name)
+            return (yield from self._arguments(char))
         if char == "{" and name in self._keys.wrapper:
             cursor.at += 1
             self.opened = True

@@ -35,6 +35,8 @@ def string(text: str) -> str:
 
 def call_object(call: ToolCall, keys: JsonKeys) -> str:
     """Return the call as one JSON object with its name and its arguments."""
+    if keys.keyed:
+        return f"{{{string(call.name)}: {arguments_text(call)}}}"
     return (
         f"{{{string(keys.name[0])}: {string(call.name)}, "
         f"{string(keys.arguments[0])}: {arguments_text(call)}}}"

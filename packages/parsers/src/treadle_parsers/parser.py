@@ -118,15 +118,19 @@ class Parser:
         """Write a message as the model would. Raises: RenderError when the format can't write a
         call.
         """
+        form = self.format
         parts: list[str] = []
-        if reasoning and self.format.thinking:
-            block = self.format.thinking[0]
+        if reasoning and form.reasoning_frame.open:
+            parts.append(form.reasoning_frame.open + reasoning + form.reasoning_frame.close)
+        elif reasoning and form.thinking:
+            block = form.thinking[0]
             parts.append(f"{block.open}{block.lead}{reasoning}{block.tail}{block.close}{block.gap}")
         if content:
-            parts.append(content)
+            parts.append(form.content_frame.open + content + form.content_frame.close)
         if calls:
-            separator = "\n" if content else ""
-            parts.append(separator + self.format.bodies[0].render([*calls]))
+            gap = form.gap if content else ""
+            written = form.bodies[0].render([*calls])
+            parts.append(gap + form.calls_frame.open + written + form.calls_frame.close)
         return "".join(parts)
 
     def _begun(self, prefix: str) -> str:

@@ -38,9 +38,9 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call may begin."""
+    """A call may begin, in one of these ways."""
 
-    body: "Body"
+    bodies: tuple["Body", ...]
 
 
 Rule: TypeAlias = Think | Answer | Drop | Call
@@ -66,16 +66,20 @@ class Plan:
     @classmethod
     def of(cls, form: "Format") -> "Plan":
         """Compile `form`."""
-        calls: dict[str, Rule] = {
-            opener: Call(body) for body in form.bodies for opener in body.openers
-        }
+        bodies: dict[str, tuple[Body, ...]] = {}
+        for body in form.bodies:
+            for opener in body.openers:
+                bodies[opener] = (*bodies.get(opener, ()), body)
+        calls: dict[str, Rule] = {opener: Call(several) for opener, several in bodies.items()}
         drops: dict[str, Rule] = dict.fromkeys(form.framing, Drop())
         strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
         closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
             content=Table({**strays, **drops, **closes, **opens, **calls}),
-            reasoning=Table({**drops, **closes, **calls}),
+            reasoning=Table(
+                {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
+            ),
         )
 
 
@@ -86,6 +90,7 @@ class Reading:
         "_blank",
         "_kind",
         "_marked",
+        "_next",
         "_pending",
         "_trim",
         "cursor",
@@ -103,6 +108,7 @@ class Reading:
         self.length = False
         """The text was cut off by the token limit; known once it has ended."""
         self._kind = SegmentKind.CONTENT
+        self._next = SegmentKind.CONTENT
         self._blank = True
         self._marked = False
         self._trim = False
@@ -132,6 +138,15 @@ class Reading:
             status = self.tools.judge(call.name, call.arguments)
         call.finish(status, cursor.position)
 
+    def turn_to(self, kind: SegmentKind) -> None:
+        """Say what the text after the marker now being read is; content unless this is called."""
+        self._next = kind
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the message came before the marker now being read."""
+        return self._marked or not self._blank
+
     def _text(self) -> Steps[str]:
         """Pass text on up to the next marker; consume and return it, empty at the end."""
         cursor = self.cursor
@@ -150,20 +165,33 @@ class Reading:
 
     def _follow(self, marker: str) -> Steps[None]:
         cursor = self.cursor
-        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+        reasoning = self._kind is SegmentKind.REASONING
+        table = self.plan.reasoning if reasoning else self.plan.content
         rule = table.rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
-            if not (yield from rule.body.read(self, marker, start)):
-                self._say(marker, start)
-                return
-            self._enter(SegmentKind.CONTENT, trim=False)
+            for body in rule.bodies:
+                self.turn_to(SegmentKind.CONTENT)
+                if (yield from body.read(self, marker, start)):
+                    self._enter(self._next, trim=self._next is SegmentKind.REASONING)
+                    return
+            self._say(marker, start)
         elif isinstance(rule, Think):
-            self._enter(SegmentKind.REASONING, trim=True)
+            if reasoning and not self._blank:
+                self._say(marker, cursor.position - len(marker))
+            else:
+                self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
-            self._enter(SegmentKind.CONTENT, trim=True)
+            self._answer(marker)
         else:
             self._enter(self._kind, trim=self._trim and self._blank)
+
+    def _answer(self, marker: str) -> None:
+        """Leave the thinking block; where none is open, the marker is text unless it is first."""
+        if self._kind is SegmentKind.CONTENT and self.begun and marker.startswith("</"):
+            self._say(marker, self.cursor.position - len(marker))
+        else:
+            self._enter(SegmentKind.CONTENT, trim=True)
 
     def _enter(self, kind: SegmentKind, *, trim: bool) -> None:
         """Begin a new stretch of text; white space that was held back was framing."""

@@ -10,7 +10,58 @@ from threading import Lock
 
 from treadle_parsers.errors import DuplicateParserError, UnknownParserError
 from treadle_parsers.format import Format
-from treadle_parsers.formats import hermes
+from treadle_parsers.formats import (
+    apertus,
+    apriel,
+    cohere,
+    command_r_plus,
+    deepseek,
+    dots,
+    dsml,
+    ernie45,
+    functionary_v31,
+    functionary_v32,
+    functiongemma,
+    gemma4,
+    gigachat3,
+    glm45,
+    glm47,
+    granite,
+    granite4,
+    granite_20b,
+    harmony,
+    hermes,
+    hunyuan_a13b,
+    hy_v3,
+    inkling,
+    internlm,
+    iquest_q1,
+    jamba,
+    json_array,
+    k2_horizon,
+    kimi_k2,
+    kimi_k3,
+    lfm2,
+    llama3,
+    llama4_pythonic,
+    longcat,
+    mimo,
+    minicpm5,
+    minimax_m2,
+    minimax_m3,
+    mistral,
+    muse,
+    nemotron,
+    olmo3,
+    phi4_mini,
+    plamo3,
+    poolside_v1,
+    pythonic,
+    qwen3_coder,
+    seed_oss,
+    step3,
+    xlam,
+)
 from treadle_parsers.parser import Parser
 
 
@@ -48,10 +99,64 @@ class _Registry:
         return tuple(sorted(self._formats))
 
 
+_MODULES = (
+    apertus,
+    apriel,
+    cohere,
+    command_r_plus,
+    deepseek,
+    dots,
+    dsml,
+    ernie45,
+    functionary_v31,
+    functionary_v32,
+    functiongemma,
+    gemma4,
+    gigachat3,
+    glm45,
+    glm47,
+    granite,
+    granite4,
+    granite_20b,
+    harmony,
+    hermes,
+    hunyuan_a13b,
+    hy_v3,
+    inkling,
+    internlm,
+    iquest_q1,
+    jamba,
+    json_array,
+    k2_horizon,
+    kimi_k2,
+    kimi_k3,
+    lfm2,
+    llama3,
+    llama4_pythonic,
+    longcat,
+    mimo,
+    minicpm5,
+    minimax_m2,
+    minimax_m3,
+    mistral,
+    muse,
+    nemotron,
+    olmo3,
+    phi4_mini,
+    plamo3,
+    poolside_v1,
+    pythonic,
+    qwen3_coder,
+    seed_oss,
+    step3,
+    xlam,
+)
+
+
 @cache
 def _registry() -> _Registry:
     registry = _Registry()
-    for module in (hermes,):
+    for module in _MODULES:
         for form in module.FORMATS:
             registry.add(form)
     return registry
@@ -72,6 +177,13 @@ def register_parser(form: Format, *, replace: bool = False) -> Parser:
     """
     _registry().add(form, replace=replace)
     return _registry().get(form.name)
+
+
+def all_formats() -> tuple[Format, ...]:
+    """Return every registered format once, sorted by name."""
+    registry = _registry()
+    forms = {registry.get(name).format.name: registry.get(name).format for name in registry.names()}
+    return tuple(forms[name] for name in sorted(forms))
 
 
 def list_parsers() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ raises on a strange tool: what can't be read is a tool without a schema.
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from treadle_parsers import jsontext
+from treadle_parsers import jsontext, schema
 from treadle_parsers.records import CallStatus, ToolSchema
 
 
@@ -23,10 +23,10 @@ class Toolbox:
             inner = tool.get("function", tool)
             if isinstance(inner, Mapping):
                 function = cast("Mapping[str, Any]", inner)
-                schema = function.get("parameters")
+                parameters = function.get("parameters")
                 name = function.get("name")
                 if isinstance(name, str):
-                    self._schemas[name] = _mapping(schema)
+                    self._schemas[name] = schema.mapping(parameters)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,8 +49,7 @@ class Toolbox:
             return CallStatus.MISSING_NAME
         if self._schemas and name not in self._schemas:
             return CallStatus.UNKNOWN_TOOL
+        root = self.schema(name)
+        if root and not schema.fits(value, root, root):
+            return CallStatus.SCHEMA_MISMATCH
         return CallStatus.OK
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

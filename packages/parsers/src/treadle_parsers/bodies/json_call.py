@@ -28,6 +28,10 @@ class JsonCall:
     open: str = "<tool_call>"
     close: str = "</tool_call>"
     keys: JsonKeys = JSON_KEYS
+    sure: bool = True
+    """Whether `open` at the very end of the text is a call that was cut off, not prose."""
+    special: bool = False
+    """Whether `open` is a special token that no prose holds: a call even when no object follows."""
     lead: str = "\n"
     """White space that the model writes after `open`."""
     tail: str = "\n"
@@ -38,8 +42,11 @@ class JsonCall:
     _breakouts: Breakouts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sequences = ((self.close, self.open, "{", '"'), (self.close, END)) if self.close else ()
-        object.__setattr__(self, "_ends", Markers((self.close, self.open)))
+        sequences: tuple[tuple[str, ...], ...] = ((self.open, "{", '"'),)
+        if self.close:
+            sequences = ((self.close, self.open, "{", '"'), (self.close, END))
+        ends = (self.close, self.open) if self.close else (self.open,)
+        object.__setattr__(self, "_ends", Markers(ends))
         object.__setattr__(self, "_breakouts", Breakouts(sequences=sequences))
 
     @property
@@ -50,14 +57,21 @@ class JsonCall:
     @property
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
-        return (self.close,)
+        return (self.close,) if self.close else ()
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read one call; an opening marker that no `{` follows is text."""
         del opener
         cursor = reading.cursor
         if not (yield from cursor.looking_at("{")):
-            return False
+            if self.sure and cursor.may_reach("{"):
+                cursor.at = len(cursor.buffer)
+                reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
+                return True
+            if not self.special:
+                return False
+            yield from self._abandon(reading, reading.draft.call(start))
+            return True
         yield from cursor.skip_space()
         call = reading.draft.call(start)
         outcome = yield from read_fields(reading, call, self.keys, self._breakouts)
@@ -72,6 +86,9 @@ class JsonCall:
     def _finish(self, reading: Reading, call: CallDraft) -> Steps[None]:
         """Consume the closing marker of a complete object, and what little may stand before it."""
         cursor = reading.cursor
+        if not self.close:
+            reading.close_call(call)
+            return
         if (yield from cursor.looking_at(self.close)):
             yield from cursor.skip_space()
             yield from cursor.starts_with(self.close)
@@ -106,6 +123,7 @@ class JsonCall:
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write each call between its markers. Raises: RenderError."""
         return self.between.join(
-            f"{self.open}{self.lead}{call_object(call, self.keys)}{self.tail}{self.close}"
+            f"{self.open}{self.lead}{call_object(call, self.keys)}"
+            + (f"{self.tail}{self.close}" if self.close else "")
             for call in calls
         )

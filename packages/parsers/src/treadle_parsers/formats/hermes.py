@@ -8,6 +8,8 @@ HERMES = Format(
     aliases=("qwen", "qwen25", "qwen3", "qwen3_json", "trinity"),
     summary='<tool_call>{"name": ..., "arguments": {...}}</tool_call>',
     models="Hermes 2 and 3, Qwen 2.5, QwQ, Qwen 3, SmolLM 3, Arcee Trinity",
+    signature=("<tool_call>", "</tool_call>"),
+    gap="\n",
     bodies=(JsonCall(),),
     framing=("<|im_end|>",),
 )

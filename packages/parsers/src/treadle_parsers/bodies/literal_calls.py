@@ -1,0 +1,128 @@
+"""Calls of the Gemma models: a name and an object in the models' own notation.
+
+    <|tool_call>call:f{x:<|"|>text<|"|>,n:42}<tool_call|>
+
+A bare value takes the type that the tool's schema gives it; without one it is a number, a boolean
+or null where it is written like one, and else a string.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from treadle_parsers import coercion, jsontext, schema
+from treadle_parsers.cursor import Markers, Steps
+from treadle_parsers.draft import CallDraft
+from treadle_parsers.errors import RenderError
+from treadle_parsers.jsontext import Scan
+from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.literals import Dialect, LiteralScan
+from treadle_parsers.reading import Reading
+from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.tagged import Head, name_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteralCalls:
+    """A body: a head with the name, an object in `dialect`, a closing marker."""
+
+    call: Head
+    close: str
+    dialect: Dialect
+    _ends: Markers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ends", Markers((self.close, self.call.open)))
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """What the head begins with."""
+        return (self.call.open,)
+
+    @property
+    def strays(self) -> tuple[str, ...]:
+        """The closing marker."""
+        return (self.close,)
+
+    def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
+        """Read one call; an opening marker without a head is text."""
+        del opener
+        cursor = reading.cursor
+        found = yield from self.call.look(cursor, 0)
+        if found is None:
+            if not self.call.cut_off(cursor):
+                return False
+            cursor.at = len(cursor.buffer)
+            reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
+            return True
+        cursor.at = found.end()
+        call = reading.draft.call(start)
+        call.begin(name_of(found))
+        yield from self._arguments(reading, call)
+        return True
+
+    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[None]:
+        cursor = reading.cursor
+        root = reading.tools.schema(call.name)
+
+        def typed(key: str, word: str) -> str | None:
+            declared = schema.property_schema(root, key, root)
+            return coercion.to_json(word, declared, root) if declared else None
+
+        scan = LiteralScan(self.dialect, typed)
+        while True:
+            cursor.at = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
+            call.add(scan.take())
+            if scan.state is not Scan.MORE:
+                break
+            if cursor.ended:
+                cursor.at = len(cursor.buffer)
+                reading.close_call(call, CallStatus.TRUNCATED)
+                return
+            yield
+        if scan.state is Scan.DONE and (yield from cursor.looking_at(self.close)):
+            yield from cursor.skip_space()
+            yield from cursor.starts_with(self.close)
+            reading.close_call(call, complete=True)
+        elif scan.state is Scan.DONE:
+            reading.close_call(call)
+        else:
+            yield from self._abandon(reading, call)
+
+    def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:
+        cursor = reading.cursor
+        found = yield from cursor.skip_to(self._ends)
+        if found == self.close:
+            cursor.at += len(found)
+        cut = not found and reading.length
+        reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
+
+    def render(self, calls: Sequence[ToolCall]) -> str:
+        """Write the calls. Raises: RenderError."""
+        written: list[str] = []
+        for call in calls:
+            if not call.name or any(char in "{}<>:, \n" for char in call.name):
+                raise RenderError(f"{call.name!r} can't be written in a head; rename the tool")
+            body = self._written(jsontext.load(arguments_text(call)))
+            written.append(self.call.write.format(name=call.name) + body + self.close)
+        return "".join(written)
+
+    def _written(self, value: Any) -> str:
+        quote = self.dialect.quotes[0]
+        if isinstance(value, str):
+            if quote.close in value:
+                raise RenderError(f"a string holds {quote.close!r}, which ends strings here")
+            return quote.open + value + quote.close
+        if isinstance(value, dict):
+            items = cast("dict[str, Any]", value).items()
+            return "{" + ",".join(f"{self._key(k)}:{self._written(v)}" for k, v in items) + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(self._written(v) for v in cast("list[Any]", value)) + "]"
+        if isinstance(value, jsontext.TooDeep):
+            raise RenderError("the arguments are nested too deeply to be written")
+        return coercion.encode(value)
+
+    def _key(self, key: str) -> str:
+        if key and key.isidentifier():
+            return key
+        return self._written(key)

@@ -1,0 +1,139 @@
+"""Calls written with a tag for the call and a pair of tags for each argument.
+
+    <tool_call>
+    <function=f>
+    <parameter=x>
+    1
+    </parameter>
+    </function>
+    </tool_call>
+
+The text of an argument has no quotes, so a closing tag in it is only a closing tag when structure
+follows: the next argument, the end of the call, or the end of the text. An argument whose closing
+tag is missing ends at the next one that the tool's schema knows. Blocks (`<tool_call>` here) are
+framing and may be missing.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from treadle_parsers.cursor import Steps
+from treadle_parsers.reading import Reading
+from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.tagged import name_of
+from treadle_parsers.taggedread import Block, TaggedArguments, TagRules
+from treadle_parsers.taggedwrite import write_calls
+
+__all__ = ["Block", "TaggedCalls"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedCalls(TagRules):
+    """A body: blocks around calls, calls around arguments."""
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """What opens a block, and a call."""
+        return (*self.block_opens, self.call.open) if self.bare else self.block_opens
+
+    @property
+    def strays(self) -> tuple[str, ...]:
+        """What closes a block, and a call."""
+        return (*(block.close for block in self.blocks), self.call_close)
+
+    def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
+        """Read the calls of a block, or one call that stands alone."""
+        cursor = reading.cursor
+        in_block = any(block.open == opener for block in self.blocks)
+        if in_block:
+            if not (yield from cursor.looking_at(self.call.open)):
+                if cursor.may_reach(self.call.open):
+                    cursor.at = len(cursor.buffer)
+                    reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
+                    return True
+                return False
+            yield from cursor.skip_space()
+            start = cursor.position
+            cursor.at += len(self.call.open)
+        elif not (yield from self._is_call(reading)):
+            return False
+        while True:
+            yield from self._read_call(reading, start)
+            if not (in_block and (yield from cursor.looking_at(self.call.open))):
+                break
+            yield from cursor.skip_space()
+            start = cursor.position
+            cursor.at += len(self.call.open)
+        return True
+
+    def read_message(self, reading: Reading, recipient: str, start: int) -> Steps[bool]:
+        """Read the blocks of a message for a tool; other text in it is content."""
+        del recipient
+        cursor = reading.cursor
+        any_block = False
+        for block in self.blocks:
+            while (yield from cursor.looking_at(block.open)):
+                yield from cursor.skip_space()
+                cursor.at += len(block.open)
+                if not (yield from self.read(reading, block.open, start)):
+                    return any_block
+                any_block = True
+                if (yield from cursor.looking_at(block.close)):
+                    yield from cursor.skip_space()
+                    cursor.at += len(block.close)
+        return any_block
+
+    def _is_call(self, reading: Reading) -> Steps[bool]:
+        """Say whether what follows the opening of a lone call is one, and no prose."""
+        cursor = reading.cursor
+        found = yield from self.call.look(cursor, 0)
+        if found is None:
+            return self.call.cut_off(cursor)
+        skip = found.end() - cursor.at
+        for part in (self.param.open, self.call_close):
+            if (yield from cursor.looking_at(part, skip=skip)) or cursor.may_reach(part, skip=skip):
+                return True
+        return self.json_body and (yield from cursor.looking_at("{", skip=skip))
+
+    def _read_call(self, reading: Reading, start: int) -> Steps[None]:
+        """Read one call whose opening literal was consumed."""
+        cursor = reading.cursor
+        call = reading.draft.call(start)
+        found = yield from self.call.look(cursor, 0)
+        if found is None:
+            if cursor.ended:
+                call.add(cursor.buffer[cursor.at :])
+                cursor.at = len(cursor.buffer)
+                reading.close_call(call, CallStatus.TRUNCATED)
+                return
+            yield from cursor.skip_to(self.structure)
+            yield from cursor.starts_with(self.call_close)
+            reading.close_call(call, CallStatus.INVALID_JSON)
+            return
+        cursor.at = found.end()
+        name = name_of(found)
+        if self.xml_names:
+            name = html.unescape(name)
+        if self.doubled:
+            name = _undoubled(name, reading.tools.names)
+        if name:
+            call.begin(name)
+        yield from TaggedArguments(self, reading, call).read()
+
+    def render(self, calls: Sequence[ToolCall]) -> str:
+        """Write `calls`. Raises: RenderError."""
+        block = self.blocks[0] if self.blocks else Block(open="", close="")
+        return write_calls(
+            calls,
+            layout=self.layout,
+            block=(block.open, block.close),
+            call=(self.call.write, self.call_close),
+            param=(self.param.write, self.param_close),
+        )
+
+
+def _undoubled(name: str, known: tuple[str, ...]) -> str:
+    """Return `f` for `f.f`, unless that is the name of a tool."""
+    namespace, _, rest = name.partition(".")
+    return rest if namespace == rest and name not in known else name

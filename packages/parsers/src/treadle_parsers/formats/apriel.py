@@ -1,0 +1,22 @@
+"""Apriel: a JSON array between `<tool_calls>` tags, thinking opened by a sentence."""
+
+from treadle_parsers.bodies.json_array import JsonArray
+from treadle_parsers.format import Format, Thinking
+
+APRIEL = Format(
+    name="apriel",
+    summary='<tool_calls>[{"name": "f", "arguments": {"x": 1}}]</tool_calls>',
+    models="Apriel 1.5, 1.6",
+    signature=("<tool_calls>", "[BEGIN FINAL RESPONSE]"),
+    bodies=(JsonArray(open="<tool_calls>", close="</tool_calls>"),),
+    thinking=(
+        Thinking(
+            open="Here are my reasoning steps:",
+            close="[BEGIN FINAL RESPONSE]",
+        ),
+        Thinking(open="<thinking>", close="</thinking>"),
+    ),
+    framing=("[END FINAL RESPONSE]", "<|end|>"),
+)
+
+FORMATS = (APRIEL,)

@@ -1,0 +1,18 @@
+"""Granite 3: one JSON array after `<|tool_call|>`, without an end marker."""
+
+from treadle_parsers.bodies.json_array import JsonArray
+from treadle_parsers.format import Format, Thinking
+
+_THOUGHTS = Thinking(open="Here is my thought process:", close="Here is my response:")
+
+GRANITE = Format(
+    name="granite",
+    aliases=("granite33", "granite3"),
+    summary='<|tool_call|>[{"name": "f", "arguments": {"x": 1}}]',
+    models="Granite 3.0 to 3.3",
+    bodies=(JsonArray(open="<|tool_call|>"), JsonArray(open="<tool_call>")),
+    thinking=(Thinking(), _THOUGHTS),
+    framing=("<|end_of_text|>", "<response>", "</response>"),
+)
+
+FORMATS = (GRANITE,)

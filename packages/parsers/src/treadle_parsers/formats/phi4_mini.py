@@ -1,0 +1,16 @@
+"""Phi-4-mini and FireFunction: a JSON array after the word `functools`."""
+
+from treadle_parsers.bodies.json_array import JsonArray
+from treadle_parsers.format import Format
+
+PHI4_MINI = Format(
+    name="phi4_mini_json",
+    aliases=("phi4", "phi4_mini", "firefunction", "firefunction_v2"),
+    summary='functools[{"name": "f", "arguments": {"x": 1}}]',
+    models="Phi-4-mini, FireFunction v2",
+    signature=("functools[",),
+    bodies=(JsonArray(open="functools"),),
+    framing=("<|end|>", "<|eot_id|>"),
+)
+
+FORMATS = (PHI4_MINI,)

@@ -1,0 +1,366 @@
+"""Values written in a notation that isn't JSON, turned into JSON text while they arrive.
+
+A `Dialect` says how strings are quoted and which bare words there are: Python's literals, and the
+notation of the Gemma models. `LiteralScan` reads one value and gives JSON text piece by piece;
+strings flow as they are written. Never raises and never recurses.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from treadle_parsers.jsontext import Scan
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+_SPACE = re.compile(r"\s+")
+_NUMBERS = re.compile(r"[\d\s,.\-+eE]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_LOOSE_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_ESCAPE = re.compile(
+    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|\r?\n|.)", re.DOTALL
+)
+_LONGEST_ESCAPE = 10
+_LONG_RUN = 48
+_SIMPLE = {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "b": "\b",
+    "f": "\f",
+    "a": "\a",
+    "v": "\v",
+    "\\": "\\",
+    "'": "'",
+    '"': '"',
+    "\n": "",
+    "\r\n": "",
+}
+_CLOSER = {"{": "}", "[": "]", "(": ")"}
+_JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """How a string begins and ends."""
+
+    open: str
+    close: str
+    escapes: bool = True
+    """Whether a backslash escapes, as in Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A notation for values."""
+
+    quotes: tuple[Quote, ...]
+    """Longer ones first."""
+    words: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Bare words and the JSON they stand for."""
+    bare_strings: bool = False
+    """Whether any other bare text is a string."""
+    bare_stop: str = r"[\s,\[\](){}:=\"']"
+    """Regular expression of what ends a bare value."""
+    key_stop: str = r"[\s,\[\](){}:=\"']"
+    """Regular expression of what ends a bare key."""
+
+
+PYTHON = Dialect(
+    quotes=(Quote('"""', '"""'), Quote("'''", "'''"), Quote('"', '"'), Quote("'", "'")),
+    words={
+        "True": "true",
+        "False": "false",
+        "None": "null",
+        "true": "true",
+        "false": "false",
+        "null": "null",
+    },
+)
+
+
+class Expect(Enum):
+    """What may come next."""
+
+    VALUE = "value"
+    KEY = "key"
+    COLON = "colon"
+    AFTER = "after"
+
+
+BareValue: TypeAlias = Callable[[str, str], str | None]
+"""Types a bare value of the outermost object: from its key and its text to JSON text."""
+
+
+class LiteralScan:
+    """Read one value of a dialect; `advance` consumes text and fills `out` with JSON text."""
+
+    __slots__ = (
+        "_bare_value",
+        "_closers",
+        "_comma",
+        "_dialect",
+        "_expect",
+        "_key",
+        "_key_stop",
+        "_quote",
+        "_stop",
+        "out",
+        "state",
+    )
+
+    def __init__(self, dialect: Dialect, bare_value: BareValue | None = None) -> None:
+        self.state = Scan.MORE
+        self.out: list[str] = []
+        self._dialect = dialect
+        self._stop = re.compile(dialect.bare_stop)
+        self._key_stop = re.compile(dialect.key_stop)
+        self._bare_value = bare_value
+        self._key = ""
+        self._closers: list[str] = []
+        self._comma = False
+        self._expect = Expect.VALUE
+        self._quote: Quote | None = None
+
+    def take(self) -> str:
+        """Return the JSON text since the last take."""
+        text = "".join(self.out)
+        self.out.clear()
+        return text
+
+    def advance(self, text: str, at: int, *, ended: bool = False) -> int:
+        """Scan `text` from `at`; return the position up to which it is consumed."""
+        self.state = Scan.MORE
+        while self.state is Scan.MORE:
+            if self._quote:
+                stop = self._string(text, at, self._quote, ended=ended)
+                if self._quote:
+                    return stop
+                at = stop
+                continue
+            start = at
+            spaces = _SPACE.match(text, at)
+            at = spaces.end() if spaces else at
+            if at >= len(text):
+                return at
+            stop = self._token(text, at, ended=ended)
+            if stop == at and self.state is Scan.MORE:
+                return start if self._expect is Expect.AFTER else at
+            at = stop
+        return at
+
+    def _token(self, text: str, at: int, *, ended: bool) -> int:
+        char = text[at]
+        if self._closers and char == self._closers[-1] and self._expect is not Expect.COLON:
+            return self._close(at)
+        if self._expect is Expect.AFTER:
+            if char == ",":
+                self._comma = True
+                self._expect = Expect.KEY if self._closers[-1] == "}" else Expect.VALUE
+                return at + 1
+            return self._bad(at)
+        if self._expect is Expect.COLON:
+            if char != ":":
+                return self._bad(at)
+            self.out.append(": ")
+            self._expect = Expect.VALUE
+            return at + 1
+        return self._begin(text, at, ended=ended)
+
+    def _begin(self, text: str, at: int, *, ended: bool) -> int:
+        """Begin a value or a key."""
+        if self._expect is Expect.VALUE and text[at] in "-0123456789" and self._closers:
+            stop = self._number(text, at)
+            if stop > at:
+                return stop
+        for quote in self._dialect.quotes:
+            if text.startswith(quote.open, at):
+                self._separate()
+                self.out.append('"')
+                self._quote = quote
+                return at + len(quote.open)
+            if not ended and quote.open.startswith(text[at : at + len(quote.open)]):
+                return at
+        char = text[at]
+        if char in _CLOSER:
+            if self._expect is Expect.KEY:
+                return self._bad(at)
+            self._separate()
+            self._closers.append(_CLOSER[char])
+            self.out.append(_JSON[char])
+            self._expect = Expect.KEY if char == "{" else Expect.VALUE
+            return at + 1
+        return self._bare(text, at, ended=ended)
+
+    def _close(self, at: int) -> int:
+        self.out.append(_JSON[self._closers.pop()])
+        self._comma = False
+        self._value_done()
+        return at + 1
+
+    def _value_done(self) -> None:
+        self._expect = Expect.AFTER
+        if not self._closers:
+            self.state = Scan.DONE
+
+    def _bad(self, at: int) -> int:
+        self.state = Scan.BAD
+        return at
+
+    def _separate(self) -> None:
+        if self._comma:
+            self.out.append(", ")
+            self._comma = False
+
+    def _number(self, text: str, at: int) -> int:
+        """Take one number, or a long run of them; `at` when that isn't plain."""
+        if self._closers[-1] == "]" and len(text) - at > _LONG_RUN:
+            stop = self._numbers(text, at)
+            if stop > at:
+                return stop
+        found = _NUMBER.match(text, at)
+        if found is None or (self._bare_value and len(self._closers) == 1):
+            return at
+        stop = found.end()
+        if stop >= len(text) or text[stop] not in ",]}) \n":
+            return at
+        self._separate()
+        self.out.append(found.group())
+        self._value_done()
+        return stop
+
+    def _numbers(self, text: str, at: int) -> int:
+        """Take a long run of numbers at once; `at` when there is none."""
+        found = _NUMBERS.match(text, at)
+        stop = text.rfind(",", at, found.end()) if found else -1
+        if stop - at < _LONG_RUN:
+            return at
+        run = text[at:stop]
+        try:
+            json.loads(f"[{run}]")
+        except ValueError:
+            return at
+        self._separate()
+        self.out.append(run)
+        self._comma = True
+        return stop + 1
+
+    def _bare(self, text: str, at: int, *, ended: bool) -> int:
+        key = self._expect is Expect.KEY
+        found = (self._key_stop if key else self._stop).search(text, at)
+        stop = found.start() if found else len(text)
+        if found is None and not ended:
+            if len(text) - at > 400:
+                return self._bad(at)
+            return at
+        word = text[at:stop]
+        if self._dialect.bare_strings:
+            word = word.rstrip()
+        json_text = self._word(word)
+        if not word or json_text is None:
+            return self._bad(at)
+        self._separate()
+        self.out.append(_encode(word) if key else json_text)
+        if key:
+            self._key = word
+            self._expect = Expect.COLON
+        else:
+            self._value_done()
+        return stop
+
+    def _word(self, word: str) -> str | None:
+        if self._bare_value and len(self._closers) == 1 and self._expect is Expect.VALUE:
+            typed = self._bare_value(self._key, word)
+            if typed is not None:
+                return typed
+        known = self._dialect.words.get(word)
+        if known is not None:
+            return known
+        if _NUMBER.fullmatch(word):
+            return word
+        if _LOOSE_NUMBER.fullmatch(word):
+            return _number(word)
+        if self._dialect.bare_strings or self._expect is Expect.KEY:
+            return _encode(word)
+        return None
+
+    def _string(self, text: str, at: int, quote: Quote, *, ended: bool) -> int:
+        """Pass on the text of a string up to its end, an open escape, or the end of `text`."""
+        out = self.out
+        while True:
+            stop = text.find(quote.close, at)
+            escape = text.find("\\", at, stop if stop >= 0 else len(text)) if quote.escapes else -1
+            if escape >= 0:
+                out.append(_encode(text[at:escape])[1:-1])
+                at = self._escape(text, escape, ended=ended)
+                if at == escape:
+                    return at
+                continue
+            if stop < 0:
+                stop = len(text) if ended else _held(text, at, quote.close)
+                out.append(_encode(text[at:stop])[1:-1])
+                return stop
+            out.append(_encode(text[at:stop])[1:-1] + '"')
+            self._quote = None
+            if self._expect is Expect.KEY:
+                self._expect = Expect.COLON
+            else:
+                self._value_done()
+            return stop + len(quote.close)
+
+    def _escape(self, text: str, at: int, *, ended: bool) -> int:
+        """Pass on one escape; `at` when it isn't complete yet."""
+        if not ended and len(text) - at < _LONGEST_ESCAPE:
+            head = text[at + 1 : at + 2]
+            if not head or head in "xuU01234567\r":
+                return at
+        found = _ESCAPE.match(text, at)
+        if found is None:
+            self.out.append("\\\\")
+            return at + 1
+        self.out.append(_unescaped(found.group()[1:]))
+        return found.end()
+
+
+def _held(text: str, at: int, close: str) -> int:
+    """Return where in `text` a closing quote may have begun."""
+    for size in range(min(len(close) - 1, len(text) - at), 0, -1):
+        if text.endswith(close[:size]):
+            return len(text) - size
+    return len(text)
+
+
+def _unescaped(escape: str) -> str:
+    """Return what a Python escape, without its backslash, means, as JSON text."""
+    simple = _SIMPLE.get(escape)
+    if simple is not None:
+        return _encode(simple)[1:-1]
+    if escape[0] == "u" and len(escape) == 5:
+        return "\\" + escape
+    if escape[0] in "xU" and len(escape) > 1:
+        code = int(escape[1:], 16)
+        return _encode(chr(code))[1:-1] if code < 0x110000 else "\\\\" + escape
+    if escape[0] in "01234567":
+        return _encode(chr(int(escape, 8)))[1:-1]
+    return _encode("\\" + escape)[1:-1]
+
+
+def _number(word: str) -> str | None:
+    """Return a number that Python accepts in the way that JSON writes it."""
+    digits = word.lstrip("+-").replace("_", "")
+    mantissa, mark, exponent = digits.partition("e" if "e" in digits else "E")
+    whole, _, rest = mantissa.partition(".")
+    fixed = (whole.lstrip("0") or "0") + (f".{rest}" if rest else ".0" if "." in mantissa else "")
+    return ("-" if word.startswith("-") else "") + fixed + mark + exponent
+
+
+def to_json(text: str) -> str | None:
+    """Return JSON for the Python literal `text`; None when it isn't one."""
+    scan = LiteralScan(PYTHON)
+    stop = scan.advance(text, 0, ended=True)
+    if scan.state is not Scan.DONE or text[stop:].strip():
+        return None
+    return scan.take()

@@ -1,0 +1,280 @@
+"""The arguments of one call in tags, read while they arrive.
+
+An argument's text ends at its closing tag only when structure follows; at the opening tag of an
+argument that the schema knows and that hasn't come yet; or at the end of the call, when that ends
+the block too.
+"""
+
+import html
+from dataclasses import dataclass, field
+
+from treadle_parsers import coercion, schema
+from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.draft import CallDraft
+from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.reading import Reading
+from treadle_parsers.records import CallStatus
+from treadle_parsers.tagged import Head, ValueText, name_of
+from treadle_parsers.taggedwrite import Layout
+
+CDATA = "<![CDATA["
+_CDATA_END = Markers(("]]>",))
+
+_STRING_MARKS = ("true", "string", "str")
+"""What a tag says of an argument that is a string."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Markers around one or more calls."""
+
+    open: str
+    close: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagRules:
+    """The tags of a format: blocks around calls, calls around arguments."""
+
+    call: Head
+    call_close: str
+    param: Head
+    param_close: str
+    blocks: tuple[Block, ...] = ()
+    """Alternatives; the first is rendered."""
+    newlines: bool = False
+    """Whether one newline on each side of an argument's text is framing."""
+    guess: bool = False
+    """Whether an argument that neither a schema nor the tag types is JSON where it can be."""
+    bare: bool = True
+    """Whether a call may stand outside a block."""
+    json_body: bool = False
+    """Whether a JSON object may stand in place of the arguments."""
+    xml: bool = False
+    """Whether entities and CDATA sections are read in an argument's text."""
+    xml_names: bool = False
+    """Whether entities are read in names."""
+    doubled: bool = False
+    """Whether a tool `f` may be called as `f.f`."""
+    self_typed: bool = False
+    """Whether an argument is JSON where it can be, whatever the schema says."""
+    layout: Layout = field(default_factory=Layout)
+    structure: Markers = field(init=False, repr=False, compare=False)
+    """Every literal that has a meaning between arguments or in them."""
+    after_value: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What may follow the closing tag of an argument."""
+    block_ends: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What may follow the closing tag of a call whose last argument isn't closed."""
+
+    def __post_init__(self) -> None:
+        opens = self.block_opens
+        closes = tuple(block.close for block in self.blocks)
+        outer = tuple(dict.fromkeys((*closes, *opens)))
+        after = (self.param.open, self.call_close, *outer, self.call.open, END)
+        literals = (self.param_close, *after[:-1], *((CDATA,) if self.xml else ()))
+        object.__setattr__(self, "structure", Markers(literals))
+        object.__setattr__(self, "after_value", after)
+        object.__setattr__(self, "block_ends", (*outer, self.call.open, END))
+
+    @property
+    def block_opens(self) -> tuple[str, ...]:
+        """What opens a block."""
+        return tuple(block.open for block in self.blocks)
+
+
+class TaggedArguments:
+    """The arguments of one call while they are read."""
+
+    __slots__ = ("_body", "_broken", "_call", "_keys", "_reading", "_root")
+
+    def __init__(self, body: TagRules, reading: Reading, call: CallDraft) -> None:
+        self._body = body
+        self._reading = reading
+        self._call = call
+        self._root = reading.tools.schema(call.name)
+        self._keys: set[str] = set()
+        self._broken = False
+
+    def read(self) -> Steps[None]:
+        """Read arguments up to the end of the call and close its record."""
+        body, cursor = self._body, self._reading.cursor
+        while True:
+            char = yield from cursor.skip_space()
+            if char == "":
+                self._end()
+                return
+            marker = yield from cursor.at_marker(body.structure)
+            if marker == body.param.open:
+                if not (yield from self._argument()):
+                    return
+            elif marker == body.param_close:
+                cursor.at += len(marker)
+            elif marker:
+                cursor.at += len(marker) if marker == body.call_close else 0
+                self._finish(complete=True)
+                return
+            elif char == "{" and body.json_body and not self._keys:
+                yield from self._json()
+                return
+            elif cursor.ended and body.structure.may_grow(cursor):
+                cursor.at = len(cursor.buffer)
+                self._end()
+                return
+            elif not (yield from self._skip()):
+                return
+
+    def _finish(self, *, complete: bool) -> None:
+        self._call.add("}" if self._keys else "{}")
+        status = CallStatus.INVALID_JSON if self._broken else None
+        self._reading.close_call(self._call, status, complete=complete)
+
+    def _end(self) -> None:
+        """The text ended between arguments: complete as far as it goes, if it goes anywhere."""
+        if self._keys:
+            self._finish(complete=False)
+        else:
+            self._reading.close_call(self._call, CallStatus.TRUNCATED)
+
+    def _skip(self) -> Steps[bool]:
+        """Skip text that can't stand between arguments; False when the text ended in it."""
+        self._broken = True
+        cursor = self._reading.cursor
+        found = yield from cursor.skip_to(self._body.structure)
+        if found:
+            return True
+        self._reading.close_call(self._call, CallStatus.TRUNCATED)
+        return False
+
+    def _json(self) -> Steps[None]:
+        """Read a JSON object that stands for the arguments."""
+        cursor, call = self._reading.cursor, self._call
+        outcome = yield from read_value(self._reading, call.add, Breakouts())
+        if outcome is Outcome.ENDED:
+            self._reading.close_call(call, CallStatus.TRUNCATED)
+            return
+        yield from cursor.skip_to(self._body.structure)
+        closed = yield from cursor.starts_with(self._body.call_close)
+        status = CallStatus.INVALID_JSON if outcome is Outcome.BAD else None
+        self._reading.close_call(call, status, complete=closed)
+
+    def _argument(self) -> Steps[bool]:
+        """Read one argument, or skip what isn't one; False when the text ended in it."""
+        body, cursor, call = self._body, self._reading.cursor, self._call
+        found = yield from body.param.look(cursor, len(body.param.open))
+        if found is None:
+            cursor.at += len(body.param.open)
+            if cursor.ended:
+                found_next = yield from cursor.skip_to(body.structure)
+                if not found_next:
+                    self._reading.close_call(call, CallStatus.TRUNCATED)
+                    return False
+            else:
+                yield from cursor.skip_to(body.structure)
+            return True
+        cursor.at = found.end()
+        key = html.unescape(name_of(found)) if body.xml_names else name_of(found)
+        call.add(("{" if not self._keys else ", ") + coercion.encode(key) + ": ")
+        self._keys.add(key)
+        groups = found.groupdict()
+        value = self._value(key, groups.get("string") or groups.get("type"))
+        if (yield from self._text(value)):
+            value.close()
+            return True
+        value.abandon()
+        self._reading.close_call(call, CallStatus.TRUNCATED)
+        return False
+
+    def _value(self, key: str, marked: str | None) -> ValueText:
+        body = self._body
+        declared = schema.property_schema(self._root, key, self._root)
+        if body.self_typed:
+            declared = None
+        if marked is not None:
+            string = marked in _STRING_MARKS
+        elif declared:
+            string = coercion.is_text(declared, self._root)
+        else:
+            string = not body.guess
+        return ValueText(
+            self._call,
+            None if marked is not None and not declared else declared or {},
+            self._root,
+            newlines=body.newlines,
+            xml=body.xml,
+            string=string,
+            guess=marked is not None or body.guess,
+        )
+
+    def _text(self, value: ValueText) -> Steps[bool]:
+        """Pass on the text of an argument up to its end; False when the whole text ended first."""
+        body, cursor = self._body, self._reading.cursor
+        markers = body.structure
+        while True:
+            found = markers.search(cursor)
+            stop = found.start() if found else markers.held_from(cursor)
+            if found is None and cursor.ended:
+                stop = len(cursor.buffer)
+            if stop > cursor.at:
+                value.add(cursor.buffer[cursor.at : stop])
+                cursor.at = stop
+            if found is None:
+                if cursor.ended:
+                    return False
+                yield
+                continue
+            marker = found.group()
+            if marker == CDATA:
+                if not (yield from self._cdata(value)):
+                    return False
+                continue
+            if (yield from self._ends(marker)):
+                if marker == body.param_close:
+                    cursor.at += len(marker)
+                return True
+            value.add(marker)
+            cursor.at += len(marker)
+
+    def _cdata(self, value: ValueText) -> Steps[bool]:
+        """Pass on a CDATA section, unread; False when the text ended in it."""
+        cursor = self._reading.cursor
+        cursor.at += len(CDATA)
+        while True:
+            found = _CDATA_END.search(cursor)
+            stop = found.start() if found else _CDATA_END.held_from(cursor)
+            if found is None and cursor.ended:
+                stop = len(cursor.buffer)
+            value.add(cursor.buffer[cursor.at : stop], raw=True)
+            cursor.at = stop
+            if found:
+                cursor.at += len(found.group())
+                return True
+            if cursor.ended:
+                return False
+            yield
+
+    def _ends(self, marker: str) -> Steps[bool]:
+        """Say whether `marker`, at the cursor, ends the text of an argument."""
+        body, cursor = self._body, self._reading.cursor
+        if marker == body.param_close:
+            return (yield from self._followed(marker, body.after_value))
+        if marker == body.param.open:
+            found = yield from body.param.look(cursor, len(marker))
+            if found is None:
+                return False
+            key = name_of(found)
+            if not self._root:
+                return True
+            return key not in self._keys and bool(
+                schema.property_schema(self._root, key, self._root)
+            )
+        if marker == body.call_close:
+            return (yield from self._followed(marker, body.block_ends))
+        return (yield from self._followed(marker, (*body.block_opens, body.call.open, END)))
+
+    def _followed(self, marker: str, parts: tuple[str, ...]) -> Steps[bool]:
+        for part in parts:
+            cursor = self._reading.cursor
+            found = yield from cursor.looking_at(marker, part)
+            if found or (part != END and cursor.may_reach(marker, part)):
+                return True
+        return False
