@@ -107,9 +107,8 @@ class JsonArray:
                 yield from self._abandon(reading, call)
             else:
                 break
-        if self.close and (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
+        if self.close:
+            yield from cursor.take(self.close)
 
     def _element(self, reading: Reading, call: CallDraft) -> Steps[None]:
         outcome = yield from read_fields(reading, call, self.keys, self._breakouts)

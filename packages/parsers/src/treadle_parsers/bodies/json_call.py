@@ -90,9 +90,7 @@ class JsonCall:
         if not self.close:
             reading.close_call(call)
             return
-        if (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
+        if (yield from cursor.take(self.close)):
             reading.close_call(call, complete=True)
             return
         junk = yield from cursor.peek(JUNK + len(self.close))

@@ -92,12 +92,9 @@ class LiteralCalls:
                 reading.close_call(call, CallStatus.TRUNCATED)
                 return
             yield
-        if scan.state is Scan.DONE and (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
-            reading.close_call(call, complete=True)
-        elif scan.state is Scan.DONE:
-            reading.close_call(call)
+        if scan.state is Scan.DONE:
+            closed = yield from cursor.take(self.close)
+            reading.close_call(call, complete=closed)
         else:
             yield from self._abandon(reading, call)
 

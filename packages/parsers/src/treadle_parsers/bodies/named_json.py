@@ -127,17 +127,12 @@ class NamedJson:
 
     def _finish(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor
-        if self.fence and (yield from cursor.looking_at(self.fence)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.fence)
+        if self.fence:
+            yield from cursor.take(self.fence)
         for close in self.closes:
-            if (yield from cursor.looking_at(close)):
-                yield from cursor.skip_space()
-                yield from cursor.starts_with(close)
+            if (yield from cursor.take(close)):
                 reading.close_call(call, complete=True)
                 return
-            if cursor.may_reach(close):
-                cursor.at = len(cursor.buffer)
         reading.close_call(call, complete=not self.close)
 
     def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:

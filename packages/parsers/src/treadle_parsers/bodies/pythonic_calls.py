@@ -112,9 +112,8 @@ class PythonicCalls:
                 break
             call = reading.draft.call(cursor.position)
             yield from self._call(reading, call)
-        if self.close and (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
+        if self.close:
+            yield from cursor.take(self.close)
 
     def _call(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor

@@ -54,9 +54,7 @@ class SuffixedCalls:
             return False
         cursor.at += found.end()
         yield from body.read(reading, block.open, start)
-        if (yield from cursor.looking_at(block.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(block.close)
+        yield from cursor.take(block.close)
         return True
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
