@@ -6,18 +6,15 @@ I/O, and no text raises.
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from treadle_parsers.cursor import Cursor
 from treadle_parsers.draft import Draft
-from treadle_parsers.errors import GrammarError, StreamClosedError
+from treadle_parsers.errors import StreamClosedError
 from treadle_parsers.events import Event
 from treadle_parsers.format import Format
-from treadle_parsers.gbnf import gbnf
 from treadle_parsers.reading import Plan, Reading
 from treadle_parsers.records import ParsedMessage, ToolCall, ToolSchema
-from treadle_parsers.shapes import Literal, Shape, ToolShape, sequence
-from treadle_parsers.structural_tag import ToolChoice, structural_tag
 from treadle_parsers.toolbox import Toolbox
 
 LENGTH = "length"
@@ -138,29 +135,24 @@ class Parser:
         return "".join(parts)
 
     def structural_tag(
-        self, tools: Sequence[ToolSchema], *, choice: ToolChoice = "auto"
+        self, tools: Sequence[ToolSchema], *, choice: Literal["auto", "required"] = "auto"
     ) -> dict[str, Any]:
         """Return an xgrammar structural tag for calls of `tools` in this format.
 
         Raises: GrammarError when there is no tool.
         """
-        return structural_tag(self._shape(tools), choice)
+        from treadle_parsers.grammars import structural_tag_of  # the exports load on first use
+
+        return structural_tag_of(self.format, tools, choice)
 
     def gbnf(self, tools: Sequence[ToolSchema]) -> str:
         """Return a GBNF grammar of calls of `tools` in this format.
 
         Raises: GrammarError when there is no tool.
         """
-        return gbnf(self._shape(tools))
+        from treadle_parsers.grammars import gbnf_of  # the exports load on first use
 
-    def _shape(self, tools: Sequence[ToolSchema]) -> Shape:
-        box = Toolbox(tools)
-        known = [ToolShape(name, box.schema(name)) for name in box.names]
-        if not known:
-            raise GrammarError("a grammar needs at least one tool; pass tools with names")
-        frame = self.format.calls_frame
-        shape = self.format.bodies[0].shape(known)
-        return sequence(Literal(frame.open), shape, Literal(frame.close))
+        return gbnf_of(self.format, tools)
 
     def _begun(self, prefix: str) -> str:
         """Return the part of `prefix` that belongs to this message."""
