@@ -5,11 +5,14 @@ that arrives in pieces, `render` for the way back. Text goes in, records come ou
 clock, no tokenizer, and no text raises.
 """
 
+from treadle_parsers.detection import Detection, detect
 from treadle_parsers.errors import (
     DuplicateParserError,
+    GrammarError,
     ParserError,
     RenderError,
     StreamClosedError,
+    TemplateError,
     UnknownParserError,
 )
 from treadle_parsers.events import (
@@ -39,9 +42,11 @@ __all__ = [
     "CallStart",
     "CallStatus",
     "ContentDelta",
+    "Detection",
     "DuplicateParserError",
     "Event",
     "Format",
+    "GrammarError",
     "ParsedMessage",
     "Parser",
     "ParserError",
@@ -52,10 +57,12 @@ __all__ = [
     "SegmentKind",
     "Span",
     "StreamClosedError",
+    "TemplateError",
     "Thinking",
     "ToolCall",
     "ToolSchema",
     "UnknownParserError",
+    "detect",
     "get_parser",
     "list_parsers",
     "register_parser",

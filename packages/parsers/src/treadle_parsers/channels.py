@@ -16,6 +16,7 @@ from typing import Protocol
 from treadle_parsers.cursor import Steps
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import SegmentKind, ToolCall
+from treadle_parsers.shapes import Shape, ToolShape
 
 HEADER_LIMIT = 320
 """Most characters of a header."""
@@ -30,6 +31,10 @@ class ToolMessage(Protocol):
 
     def read_message(self, reading: Reading, recipient: str, start: int) -> Steps[bool]:
         """Read what follows the header; False when it is no call."""
+        ...
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of messages for `tools`."""
         ...
 
     def render(self, calls: Sequence[ToolCall]) -> str:
@@ -112,6 +117,10 @@ class Channels:
             if not self.end.startswith(rest) or cursor.ended or stop - cursor.at > HEADER_LIMIT:
                 return False
             yield
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of messages for `tools`."""
+        return self.tool.shape(tools)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the calls. Raises: RenderError."""

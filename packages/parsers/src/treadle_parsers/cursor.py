@@ -81,6 +81,20 @@ class Cursor:
                 return False
             yield
 
+    def take(self, literal: str) -> Steps[bool]:
+        """Consume white space and `literal` when they follow; a part of them at the end of the
+        text too.
+
+        Says whether all of the literal was there.
+        """
+        if (yield from self.looking_at(literal)):
+            yield from self.skip_space()
+            self.at += len(literal)
+            return True
+        if self.may_reach(literal):
+            self.at = len(self.buffer)
+        return False
+
     def may_reach(self, *parts: str, skip: int = 0) -> bool:
         """Say whether the text ended within `parts`, everything so far agreeing with them."""
         return self.ended and self._match(parts, skip) is None

@@ -1,6 +1,6 @@
 """Which format a model writes, from its chat template, its id or a text, with the evidence.
 
-A template or a text counts by the markers it holds: those of every format are looked for, and a
+A template counts by the markers it holds: those of every format are looked for, and a
 longer or rarer marker weighs more. Where several formats fit alike, all are named and none is
 chosen.
 """
@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 from treadle_parsers.format import Format
-from treadle_parsers.registry import all_formats
+from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.registry import all_formats, get_parser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +85,12 @@ def detect(
     """Say which format fits; a template weighs most, then a text, then a model id."""
     evidence: list[str] = []
     scores: dict[str, int] = {}
-    for source, label, weight in ((chat_template, "the chat template", 4), (text, "the text", 2)):
-        if source:
-            for name, markers in _marks(source).items():
-                points = sum(map(len, markers))
-                scores[name] = scores.get(name, 0) + weight * points
-                evidence.append(f"{label} holds {', '.join(map(repr, markers))} ({name})")
+    for name, markers in _marks(chat_template or "").items():
+        scores[name] = 4 * sum(map(len, markers))
+        evidence.append(f"the chat template holds {', '.join(map(repr, markers))} ({name})")
+    for name, calls in _readable(text or "").items():
+        scores[name] = scores.get(name, 0) + 2 * sum(len(call.raw) for call in calls)
+        evidence.append(f"the text holds {len(calls)} readable calls of {calls[0].name!r} ({name})")
     named = _by_id(model_id) if model_id else None
     if named:
         scores[named] = scores.get(named, 0) + 1
@@ -119,6 +120,17 @@ def _marks(source: str) -> dict[str, list[str]]:
         wanted = evidence_of(form)
         if wanted and all(marker in source for marker in wanted):
             found[form.name] = wanted
+    return found
+
+
+def _readable(text: str) -> dict[str, list[ToolCall]]:
+    """Return, for each format in which `text` holds calls, those that can be read."""
+    found: dict[str, list[ToolCall]] = {}
+    for form in all_formats() if text else ():
+        calls = get_parser(form.name).parse(text).tool_calls
+        good = [call for call in calls if call.status is CallStatus.OK]
+        if good and len(good) == len(calls):
+            found[form.name] = good
     return found
 
 

@@ -4,7 +4,9 @@
     |- UnknownParserError (LookupError)      no format has that name
     |- DuplicateParserError (ValueError)     the name is taken by another format
     |- StreamClosedError (RuntimeError)      text was fed after close
-    `- RenderError (ValueError)              a call that the format can't write
+    |- RenderError (ValueError)              a call that the format can't write
+    |- GrammarError (ValueError)             a grammar without tools
+    `- TemplateError (ValueError)            a response template that can't be read
 
 No text that a model writes raises any of these: a bad call is a record with a status.
 """
@@ -24,6 +26,14 @@ class DuplicateParserError(ParserError, ValueError):
 
 class StreamClosedError(ParserError, RuntimeError):
     """Text was fed to a stream that is closed."""
+
+
+class TemplateError(ParserError, ValueError):
+    """A response template holds what no format here can express."""
+
+
+class GrammarError(ParserError, ValueError):
+    """No grammar can be made of what was given."""
 
 
 class RenderError(ParserError, ValueError):

@@ -7,12 +7,15 @@ values of these classes, and only a new way of writing arguments needs a new bod
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from treadle_parsers.cursor import Steps
 from treadle_parsers.draft import CallId, numbered_id
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import ToolCall
+
+if TYPE_CHECKING:
+    from treadle_parsers.shapes import Shape, ToolShape
 
 
 class Body(Protocol):
@@ -33,6 +36,10 @@ class Body(Protocol):
 
         Returns False, with nothing more consumed, when the text isn't a call after all.
         """
+        ...
+
+    def shape(self, tools: "Sequence[ToolShape]") -> "Shape":
+        """Return what calls of `tools` look like, for the grammar exports."""
         ...
 
     def render(self, calls: Sequence[ToolCall]) -> str:

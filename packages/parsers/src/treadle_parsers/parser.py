@@ -6,6 +6,7 @@ I/O, and no text raises.
 
 import re
 from collections.abc import Sequence
+from typing import Any, Literal
 
 from treadle_parsers.cursor import Cursor
 from treadle_parsers.draft import Draft
@@ -132,6 +133,26 @@ class Parser:
             written = form.bodies[0].render([*calls])
             parts.append(gap + form.calls_frame.open + written + form.calls_frame.close)
         return "".join(parts)
+
+    def structural_tag(
+        self, tools: Sequence[ToolSchema], *, choice: Literal["auto", "required"] = "auto"
+    ) -> dict[str, Any]:
+        """Return an xgrammar structural tag for calls of `tools` in this format.
+
+        Raises: GrammarError when there is no tool.
+        """
+        from treadle_parsers.grammars import structural_tag_of  # the exports load on first use
+
+        return structural_tag_of(self.format, tools, choice)
+
+    def gbnf(self, tools: Sequence[ToolSchema]) -> str:
+        """Return a GBNF grammar of calls of `tools` in this format.
+
+        Raises: GrammarError when there is no tool.
+        """
+        from treadle_parsers.grammars import gbnf_of  # the exports load on first use
+
+        return gbnf_of(self.format, tools)
 
     def _begun(self, prefix: str) -> str:
         """Return the part of `prefix` that belongs to this message."""

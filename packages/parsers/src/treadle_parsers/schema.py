@@ -79,6 +79,11 @@ def branches(schema: Schema, keyword: str, root: Schema) -> list[Schema]:
     return [resolved(branch, root) for branch in _sequence(schema.get(keyword))]
 
 
+def required(schema: object, root: Schema) -> frozenset[str]:
+    """Return the names of the properties that must be there."""
+    return frozenset(map(str, _sequence(resolved(schema, root).get("required"))))
+
+
 def property_schema(schema: Schema, name: str, root: Schema) -> Schema | None:
     """Return the schema of property `name`; None when nothing is said about it."""
     current = resolved(schema, root)
@@ -190,7 +195,9 @@ _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def _plainly_fit(children: list[Any], items: Schema) -> bool:
-    """Say whether a type alone is asked for and every child has it; a long array is quick this way."""
+    """Say whether a type alone is asked for and every child has it; a long array is quick this
+    way.
+    """
     if not _PLAIN_KEYS.issuperset(items):
         return False
     known = [_PYTHON_TYPES.get(name, ()) for name in types(items, {})]

@@ -17,6 +17,7 @@ from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, 
 from treadle_parsers.jsonwrite import call_object
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.shapes import Repeated, Shape, ToolShape, choice, json_call
 
 HEAD = 512
 """Most characters in which an object must show that it is a call."""
@@ -104,6 +105,11 @@ class BareJson:
             found = yield from reading.cursor.skip_to(self._ends)
             cut = not found and reading.length
             reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`."""
+        keys = (self.keys.name[0], self.keys.arguments[0])
+        return Repeated(choice([json_call(tool, *keys) for tool in tools]), "; ")
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the objects, joined by `; `. Raises: RenderError."""

@@ -10,6 +10,7 @@ from treadle_parsers.cursor import Steps
 from treadle_parsers.errors import RenderError
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import ToolCall
+from treadle_parsers.shapes import Literal, Shape, ToolShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,11 @@ class Gate:
             if found or reading.cursor.may_reach(part):
                 return True
         return False
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the marker alone."""
+        del tools
+        return Literal(self.open)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the markers alone. Raises: RenderError when there are calls."""

@@ -15,6 +15,7 @@ from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, 
 from treadle_parsers.jsonwrite import call_object
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +107,8 @@ class JsonArray:
                 yield from self._abandon(reading, call)
             else:
                 break
-        if self.close and (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
+        if self.close:
+            yield from cursor.take(self.close)
 
     def _element(self, reading: Reading, call: CallDraft) -> Steps[None]:
         outcome = yield from read_fields(reading, call, self.keys, self._breakouts)
@@ -124,6 +124,17 @@ class JsonArray:
         found = yield from reading.cursor.skip_to(self._ends)
         cut = not found and reading.length
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`."""
+        options = [
+            json_call(tool, self.keys.name[0], self.keys.arguments[0], keyed=self.keys.keyed)
+            for tool in tools
+        ]
+        bracket = "" if self.bare else "["
+        begin = Literal(self.open + self.lead + bracket + self.first)
+        end = Literal(self.last + "]" + self.close)
+        return sequence(begin, Repeated(choice(options), self.between), end)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the array between its markers. Raises: RenderError."""

@@ -16,6 +16,7 @@ from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, 
 from treadle_parsers.jsonwrite import call_object
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence
 
 JUNK = 64
 """Most characters between a complete object and its closing marker that belong to the call."""
@@ -89,9 +90,7 @@ class JsonCall:
         if not self.close:
             reading.close_call(call)
             return
-        if (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
+        if (yield from cursor.take(self.close)):
             reading.close_call(call, complete=True)
             return
         junk = yield from cursor.peek(JUNK + len(self.close))
@@ -119,6 +118,20 @@ class JsonCall:
                 break
             cursor.at += len(marker)
         reading.close_call(call, CallStatus.INVALID_JSON)
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`."""
+        begin = Literal(self.open + self.lead)
+        end = Literal(self.tail + self.close if self.close else "")
+        options = [
+            sequence(
+                begin,
+                json_call(tool, self.keys.name[0], self.keys.arguments[0], keyed=self.keys.keyed),
+                end,
+            )
+            for tool in tools
+        ]
+        return Repeated(choice(options), self.between)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write each call between its markers. Raises: RenderError."""

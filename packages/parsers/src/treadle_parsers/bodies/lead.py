@@ -11,6 +11,7 @@ from treadle_parsers.cursor import Steps
 from treadle_parsers.errors import RenderError
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import ToolCall
+from treadle_parsers.shapes import Literal, Shape, ToolShape
 
 _NAME = re.compile(r"[\w.\-/:]{0,128}")
 
@@ -46,6 +47,11 @@ class Lead:
             if cursor.ended or not any(part.startswith(rest) for part in self.then):
                 return True
             yield
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the marker alone."""
+        del tools
+        return Literal(self.open)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the marker alone. Raises: RenderError when there are calls."""

@@ -19,6 +19,18 @@ from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.literals import Dialect, LiteralScan
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.shapes import (
+    Choice,
+    Json,
+    Literal,
+    Repeated,
+    Shape,
+    ToolShape,
+    arguments,
+    choice,
+    sequence,
+    text_until,
+)
 from treadle_parsers.tagged import Head, name_of
 
 
@@ -80,12 +92,9 @@ class LiteralCalls:
                 reading.close_call(call, CallStatus.TRUNCATED)
                 return
             yield
-        if scan.state is Scan.DONE and (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
-            reading.close_call(call, complete=True)
-        elif scan.state is Scan.DONE:
-            reading.close_call(call)
+        if scan.state is Scan.DONE:
+            closed = yield from cursor.take(self.close)
+            reading.close_call(call, complete=closed)
         else:
             yield from self._abandon(reading, call)
 
@@ -96,6 +105,40 @@ class LiteralCalls:
             cursor.at += len(found)
         cut = not found and reading.length
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`."""
+        options = [
+            sequence(
+                Literal(self.call.write.format(name=tool.name) + "{"),
+                arguments(tool, self._argument_shape, separator=","),
+                Literal("}" + self.close),
+            )
+            for tool in tools
+        ]
+        return Repeated(choice(options), "")
+
+    def _argument_shape(self, key: str, declared: schema.Schema, root: schema.Schema) -> Shape:
+        return sequence(Literal(f"{self._key(key)}:"), self._value_shape(declared, root, 0))
+
+    def _value_shape(self, declared: schema.Schema, root: schema.Schema, depth: int) -> Shape:
+        quote = self.dialect.quotes[0]
+        allowed = schema.types(declared, root)
+        if coercion.is_text(declared, root) or depth > schema.MAX_DEPTH:
+            return sequence(Literal(quote.open), text_until(quote.close, declared, root))
+        current = schema.resolved(declared, root)
+        if allowed == frozenset({"array"}):
+            item = self._value_shape(schema.mapping(current.get("items")), root, depth + 1)
+            return sequence(Literal("["), Choice((Repeated(item, ","), Literal(""))), Literal("]"))
+        if allowed == frozenset({"object"}):
+            inner = ToolShape("", {**current, "$defs": root.get("$defs", {})})
+
+            def one(key: str, part: schema.Schema, _root: schema.Schema) -> Shape:
+                value = self._value_shape(part, root, depth + 1)
+                return sequence(Literal(f"{self._key(key)}:"), value)
+
+            return sequence(Literal("{"), arguments(inner, one, separator=","), Literal("}"))
+        return Json(declared, root)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the calls. Raises: RenderError."""

@@ -12,8 +12,17 @@ from treadle_parsers.errors import RenderError
 from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.reading import Reading
-from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.records import CallStatus, Span, ToolCall
+from treadle_parsers.shapes import Json, Literal, Repeated, Shape, ToolShape, choice, sequence
 from treadle_parsers.tagged import Head, name_of
+
+
+def blank_call(name: str) -> ToolCall:
+    """Return a call of `name` with nothing else in it."""
+    span = Span(start=0, end=0)
+    return ToolCall(
+        name=name, arguments="{}", id="", index=0, status=CallStatus.OK, span=span, raw=""
+    )
 
 
 def _plain(call: ToolCall) -> str:
@@ -118,17 +127,12 @@ class NamedJson:
 
     def _finish(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor
-        if self.fence and (yield from cursor.looking_at(self.fence)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.fence)
+        if self.fence:
+            yield from cursor.take(self.fence)
         for close in self.closes:
-            if (yield from cursor.looking_at(close)):
-                yield from cursor.skip_space()
-                yield from cursor.starts_with(close)
+            if (yield from cursor.take(close)):
                 reading.close_call(call, complete=True)
                 return
-            if cursor.may_reach(close):
-                cursor.at = len(cursor.buffer)
         reading.close_call(call, complete=not self.close)
 
     def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:
@@ -171,6 +175,21 @@ class NamedJson:
         opened = yield from cursor.looking_at("{")
         yield from self._arguments(reading, call, opened=opened)
         return True
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`; a counter in the head is that of a first call."""
+        fence = self.fence_lead + self.fence if self.fence else ""
+        end = Literal(fence + self.close + self.tail)
+        options = [
+            sequence(
+                Literal(self.call.write.format(name=self.label(blank_call(tool.name)))),
+                Json(tool.parameters or {"type": "object"}, tool.parameters),
+                end,
+            )
+            for tool in tools
+        ]
+        calls = Repeated(choice(options), self.between)
+        return sequence(Literal(self.blocks[0]), calls, Literal(self.blocks[1]))
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the calls. Raises: RenderError."""

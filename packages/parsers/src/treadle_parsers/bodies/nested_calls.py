@@ -18,6 +18,18 @@ from treadle_parsers.errors import RenderError
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.shapes import (
+    Choice,
+    Json,
+    Literal,
+    Repeated,
+    Shape,
+    ToolShape,
+    arguments,
+    choice,
+    sequence,
+    text_until,
+)
 from treadle_parsers.tagged import NAME_ATTRIBUTE, Head, name_of
 
 _BAD_KEY = set("<>/ \n\t\r\"'")
@@ -58,6 +70,36 @@ class NestedCalls:
             call.begin(name)
         yield from _Elements(self, reading, call).read()
         return True
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`."""
+        options = [
+            sequence(
+                Literal(f'{self.mark}<invoke name="{tool.name}">'),
+                arguments(tool, self._element_shape),
+                Literal(f"{self.mark}</invoke>\n"),
+            )
+            for tool in tools
+        ]
+        begin, end = Literal(f"{self.mark}<tool_call>\n"), Literal(f"{self.mark}</tool_call>")
+        return sequence(begin, Repeated(choice(options), ""), end)
+
+    def _element_shape(self, key: str, declared: schema.Schema, root: schema.Schema) -> Shape:
+        opened, closed = Literal(f"{self.mark}<{key}>"), f"{self.mark}</{key}>"
+        allowed = schema.types(declared, root)
+        current = schema.resolved(declared, root)
+        if coercion.is_text(declared, root):
+            return sequence(opened, text_until(closed, declared, root))
+        if allowed == frozenset({"array"}) and current.get("items"):
+            items = schema.mapping(current["items"])
+            item = self._element_shape(elements.ITEM, items, root)
+            inner: Shape = Choice((Repeated(item, ""), Literal("")))
+        elif allowed == frozenset({"object"}) and current.get("properties"):
+            whole = ToolShape("", {**current, "$defs": root.get("$defs", {})})
+            inner = arguments(whole, self._element_shape)
+        else:
+            inner = Json(declared, root)
+        return sequence(opened, inner, Literal(closed))
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the calls in one block. Raises: RenderError."""

@@ -21,6 +21,17 @@ from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.literals import PYTHON, LiteralScan
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.schema import Schema
+from treadle_parsers.shapes import (
+    Json,
+    Literal,
+    Repeated,
+    Shape,
+    ToolShape,
+    arguments,
+    choice,
+    sequence,
+)
 
 NAME_LIMIT = 256
 _NAME = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*\(")
@@ -101,9 +112,8 @@ class PythonicCalls:
                 break
             call = reading.draft.call(cursor.position)
             yield from self._call(reading, call)
-        if self.close and (yield from cursor.looking_at(self.close)):
-            yield from cursor.skip_space()
-            yield from cursor.starts_with(self.close)
+        if self.close:
+            yield from cursor.take(self.close)
 
     def _call(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor
@@ -181,6 +191,22 @@ class PythonicCalls:
             cursor.at += 1
         status = CallStatus.TRUNCATED if not found else CallStatus.INVALID_JSON
         reading.close_call(call, status)
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`; values are JSON, which is read as well."""
+
+        def one(key: str, declared: Schema, root: Schema) -> Shape:
+            return sequence(Literal(f"{key}="), Json(declared, root))
+
+        options = [
+            sequence(Literal(f"{tool.name}("), arguments(tool, one, separator=", "), Literal(")"))
+            for tool in tools
+        ]
+        calls = Repeated(choice(options), "\n" if self.lines else ", ")
+        if self.lines:
+            return sequence(Literal(self.open), calls, Literal(self.close))
+        bracket = "" if self.bare else "["
+        return sequence(Literal(self.open + bracket), calls, Literal("]" + self.close))
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the calls. Raises: RenderError."""

@@ -18,9 +18,22 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from treadle_parsers import coercion
 from treadle_parsers.cursor import Steps
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.schema import Schema
+from treadle_parsers.shapes import (
+    Json,
+    Literal,
+    Repeated,
+    Shape,
+    ToolShape,
+    arguments,
+    choice,
+    sequence,
+    text_until,
+)
 from treadle_parsers.tagged import name_of
 from treadle_parsers.taggedread import Block, TaggedArguments, TagRules
 from treadle_parsers.taggedwrite import write_calls
@@ -120,6 +133,33 @@ class TaggedCalls(TagRules):
         if name:
             call.begin(name)
         yield from TaggedArguments(self, reading, call).read()
+
+    def shape(self, tools: Sequence[ToolShape]) -> Shape:
+        """Return the shape of calls of `tools`."""
+        layout = self.layout
+        block = self.blocks[0] if self.blocks else Block(open="", close="")
+        begin = Literal(block.open + layout.block_lead if block.open else "")
+        end = Literal(layout.after_call + block.close if block.close else "")
+        options: list[Shape] = []
+        for tool in tools:
+            head = self.call.write.format(name=tool.name, index=1) + layout.call_lead
+            call = sequence(
+                Literal(head), arguments(tool, self._argument_shape), Literal(self.call_close)
+            )
+            message = Literal(layout.message.format(name=tool.name))
+            options.append(call if layout.one_block else sequence(message, begin, call, end))
+        calls = Repeated(choice(options), layout.between)
+        return sequence(begin, calls, end) if layout.one_block else calls
+
+    def _argument_shape(self, key: str, declared: Schema, root: Schema) -> Shape:
+        text = coercion.is_text(declared, root)
+        kind = "string" if text else "number"
+        head = self.param.write.format(name=key, string="true" if text else "false", type=kind)
+        close = self.layout.after_value + self.param_close + self.layout.after_param
+        begin = Literal(head + self.layout.before_value)
+        if text:
+            return sequence(begin, text_until(close, declared, root))
+        return sequence(begin, Json(declared, root), Literal(close))
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write `calls`. Raises: RenderError."""
