@@ -64,7 +64,7 @@ class Sampler:
         """Draw the next token."""
         logprobs = processed(logits, self._sampling)
         greedy = self._sampling.temperature < GREEDY
-        token = int(logprobs.argmax()) if greedy else self._pick(logprobs)
+        token = int(logits.argmax()) if greedy else self._pick(logprobs)
         top = _likeliest(logprobs, self._sampling.top_logprobs)
         return Sampled(token=token, logprob=float(logprobs[token]), top=top)
 
