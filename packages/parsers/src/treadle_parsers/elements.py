@@ -101,14 +101,14 @@ def _object(element: Element, text: str, declared: Schema | None, root: Schema) 
 
 
 def _items(declared: Schema | None, root: Schema) -> Schema | None:
-    """Return the schema of the items of an array."""
+    """Return the schema of the items of an array: of a union of arrays, the union of theirs."""
     if not declared:
         return None
     current = schema.resolved(declared, root)
     branches = [current]
     for keyword in ("anyOf", "oneOf"):
         branches += schema.branches(current, keyword, root)
-    for branch in branches:
-        if "items" in branch:
-            return schema.resolved(branch["items"], root)
-    return None
+    found = [schema.resolved(branch["items"], root) for branch in branches if "items" in branch]
+    if len(found) > 1:
+        return {"anyOf": found}
+    return found[0] if found else None
