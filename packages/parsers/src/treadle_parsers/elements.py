@@ -77,7 +77,7 @@ def _json(element: Element, declared: Schema | None, root: Schema) -> str:
         return coercion.to_json(text, declared, root)
     items_only = all(child.key == ITEM for child in element.children)
     if items_only or (allowed and "object" not in allowed and "array" in allowed):
-        inner = _items(declared, root)
+        inner = schema.item_schema(declared, root) if declared else None
         return "[" + ", ".join(_json(child, inner, root) for child in element.children) + "]"
     return _object(element, text, declared, root)
 
@@ -90,7 +90,7 @@ def _object(element: Element, text: str, declared: Schema | None, root: Schema) 
     for key, group in groups.items():
         inner = schema.property_schema(declared, key, root) if declared else None
         if len(group) > 1:
-            each = _items(inner, root)
+            each = schema.item_schema(inner, root) if inner else None
             value = "[" + ", ".join(_json(child, each, root) for child in group) + "]"
         else:
             value = _json(group[0], inner, root)
@@ -98,17 +98,3 @@ def _object(element: Element, text: str, declared: Schema | None, root: Schema) 
     if text.strip():
         parts.append(f"{coercion.encode(TEXT)}: {coercion.encode(text.strip())}")
     return "{" + ", ".join(parts) + "}"
-
-
-def _items(declared: Schema | None, root: Schema) -> Schema | None:
-    """Return the schema of the items of an array: of a union of arrays, the union of theirs."""
-    if not declared:
-        return None
-    current = schema.resolved(declared, root)
-    branches = [current]
-    for keyword in ("anyOf", "oneOf"):
-        branches += schema.branches(current, keyword, root)
-    found = [schema.resolved(branch["items"], root) for branch in branches if "items" in branch]
-    if len(found) > 1:
-        return {"anyOf": found}
-    return found[0] if found else None

@@ -84,19 +84,43 @@ def required(schema: object, root: Schema) -> frozenset[str]:
     return frozenset(map(str, _sequence(resolved(schema, root).get("required"))))
 
 
+def alternatives(schema: object, root: Schema) -> list[Schema]:
+    """Return the schema and all that it combines, at any depth, each once."""
+    waiting: list[object] = [schema]
+    found: dict[int, Schema] = {}
+    while waiting:
+        current = resolved(waiting.pop(), root)
+        if id(current) in found:
+            continue
+        found[id(current)] = current
+        for keyword in ("allOf", "oneOf", "anyOf"):
+            waiting += reversed(_sequence(current.get(keyword)))
+    return list(found.values())
+
+
+def union(schemas: Sequence[Schema]) -> Schema | None:
+    """Return the schema of a value that fits any of `schemas`; None when there is none."""
+    return {"anyOf": list(schemas)} if len(schemas) > 1 else next(iter(schemas), None)
+
+
 def property_schema(schema: Schema, name: str, root: Schema) -> Schema | None:
-    """Return the schema of property `name`; None when nothing is said about it."""
-    current = resolved(schema, root)
-    found = mapping(current.get("properties")).get(name)
-    if found is not None:
-        return resolved(found, root)
-    for keyword in ("anyOf", "oneOf", "allOf"):
-        for branch in _sequence(current.get(keyword)):
-            inner = mapping(resolved(branch, root).get("properties")).get(name)
-            if inner is not None:
-                return resolved(inner, root)
-    extra = current.get("additionalProperties")
+    """Return the schema of property `name`; None when nothing is said about it.
+
+    Of a union of objects it is the union of what they say.
+    """
+    combined = alternatives(schema, root)
+    own = [mapping(each.get("properties")).get(name) for each in combined]
+    found = [resolved(inner, root) for inner in own if inner is not None]
+    if found:
+        return union(found)
+    extra = combined[0].get("additionalProperties")
     return resolved(mapping(extra), root) if extra else None
+
+
+def item_schema(schema: Schema, root: Schema) -> Schema | None:
+    """Return the schema of the items of an array; None when nothing is said about them."""
+    items = [each["items"] for each in alternatives(schema, root) if "items" in each]
+    return union([resolved(each, root) for each in items])
 
 
 def types(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
