@@ -39,10 +39,11 @@ def test_text_that_spells_a_marker_is_text():
 
 def test_events_carry_the_text_that_was_written():
     stream = TokenStream(get_parser("hermes"), VOCABULARY)
-    events = stream.feed([*spelled("a <tool_call> b"), 3, *spelled("x"), 4])
+    events = stream.feed([*spelled("a <tool_call> b"), 3, *spelled("x"), 4, *spelled("y <tool")])
     message = stream.close()
-    check_events(events, message)
-    assert message.content == "a <tool_call> b"
+    check_events([*events, *stream.final_events], message)
+    assert message.content == "a <tool_call> by <tool"
+    assert stream.close() == message
 
 
 def test_a_marker_cut_off_at_the_end_is_kept():

@@ -24,7 +24,7 @@ def is_text(declared: Schema | None, root: Schema) -> bool:
     """Say whether every value of the parameter is a string, so that it can flow while it is
     written.
     """
-    if declared is None or not declared:
+    if declared is None or not schema.says_types(declared, root):
         return True
     return schema.types(declared, root) == frozenset({"string"})
 

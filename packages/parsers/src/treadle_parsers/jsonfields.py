@@ -37,6 +37,8 @@ class JsonKeys:
     id: tuple[str, ...] = ("id",)
     wrapper: tuple[str, ...] = ("function",)
     """Keys whose object value holds the fields, as in the OpenAI form."""
+    numbered: bool = False
+    """Whether the model writes the number of the call as its id."""
     keyed: bool = False
     """Whether the name is itself the key of the arguments: `{"f": {"x": 1}}`."""
 

@@ -159,7 +159,7 @@ def load(text: str) -> Any:
     try:
         return _decode(text)
     except RecursionError:
-        if _valid_flat(text):
+        if valid_without_recursion(text):
             return TooDeep()
         raise ValueError("not JSON") from None
 
@@ -188,7 +188,7 @@ def _huge(digits: str) -> int:
     return int(digits[:18])
 
 
-def _valid_flat(text: str) -> bool:
+def valid_without_recursion(text: str) -> bool:
     """Check `text` against the JSON grammar with an explicit stack."""
     stack: list[str] = []
     expect = "value"

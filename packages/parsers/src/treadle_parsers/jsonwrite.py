@@ -1,6 +1,7 @@
 """Calls written as JSON, spaced as chat templates do (`json.dumps`, non-ASCII text as it is)."""
 
 import json
+from dataclasses import replace
 
 from treadle_parsers import jsontext
 from treadle_parsers.errors import RenderError
@@ -35,6 +36,9 @@ def string(text: str) -> str:
 
 def call_object(call: ToolCall, keys: JsonKeys) -> str:
     """Return the call as one JSON object with its name and its arguments."""
+    if keys.numbered:
+        begin = f"{{{string(keys.id[0])}: {string(str(call.index))}, "
+        return begin + call_object(call, replace(keys, numbered=False))[1:]
     if keys.keyed:
         return f"{{{string(call.name)}: {arguments_text(call)}}}"
     return (

@@ -79,6 +79,14 @@ def branches(schema: Schema, keyword: str, root: Schema) -> list[Schema]:
     return [resolved(branch, root) for branch in _sequence(schema.get(keyword))]
 
 
+_TYPING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf"})
+
+
+def says_types(schema: object, root: Schema) -> bool:
+    """Say whether `schema` says anything about types; a description alone doesn't."""
+    return not _TYPING.isdisjoint(resolved(schema, root))
+
+
 def required(schema: object, root: Schema) -> frozenset[str]:
     """Return the names of the properties that must be there."""
     return frozenset(map(str, _sequence(resolved(schema, root).get("required"))))

@@ -44,7 +44,16 @@ class Vocabulary:
 class TokenStream:
     """One message while its token ids arrive: `feed` them, then `close`."""
 
-    __slots__ = ("_decoder", "_literals", "_plain", "_stream", "_unmask", "_vocabulary")
+    __slots__ = (
+        "_closed",
+        "_decoder",
+        "_literals",
+        "_plain",
+        "_stream",
+        "_unmask",
+        "_vocabulary",
+        "final_events",
+    )
 
     def __init__(
         self,
@@ -60,6 +69,9 @@ class TokenStream:
         firsts = sorted({literal[0] for literal in self._literals.literals})
         self._unmask = {_MASKS + place: first for place, first in enumerate(firsts)}
         self._plain = Cursor()
+        self._closed = False
+        self.final_events: tuple[Event, ...] = ()
+        """The events that closing caused; set by `close`."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> list[Event]:
@@ -77,7 +89,12 @@ class TokenStream:
 
     def close(self, finish_reason: str | None = None) -> ParsedMessage:
         """End the text and return the message; a second call returns an equal record."""
-        self._release(ended=True)
+        if not self._closed:
+            self._closed = True
+            last = self._release(ended=True)
+            self._stream.close(finish_reason)
+            events = (*last, *self._stream.final_events)
+            self.final_events = tuple(self._restored(event) for event in events)
         message = self._stream.close(finish_reason)
         return replace(
             message,

@@ -8,6 +8,7 @@ _COHERE_KEYS = JsonKeys(
     name=("tool_name", "name"),
     arguments=("parameters", "arguments"),
     id=("tool_call_id", "id"),
+    numbered=True,
 )
 
 _COHERE_ACTION = JsonArray(
