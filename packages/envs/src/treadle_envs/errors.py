@@ -8,6 +8,7 @@
     ├── GroupLostError       a group can't be completed; says why                (RuntimeError)
     ├── ModelChoiceError     the model server can't serve what was asked         (RuntimeError)
     ├── ServerStartError     a server that the run starts didn't come up         (RuntimeError)
+    ├── ConservationError    sampled tokens are unaccounted for at a run's end   (RuntimeError)
     ├── PayloadError         a group that must not be sent as it is              (ValueError)
     └── TrajectoryApiError   the trajectory API can't be reached or refuses      (ConnectionError)
 
@@ -51,6 +52,10 @@ class ModelChoiceError(EnvsError, RuntimeError):
 
 class ServerStartError(EnvsError, RuntimeError):
     """A server that the run starts didn't come up."""
+
+
+class ConservationError(EnvsError, RuntimeError):
+    """Some sampled tokens are neither trained nor dropped for a named reason."""
 
 
 class PayloadError(EnvsError, ValueError):

@@ -39,7 +39,7 @@ from treadle_envs.serving.statistics import RunStatistics
 from treadle_envs.serving.summary import check_conservation, render_summary, write_summary
 from treadle_envs.serving.view import Gauges, progress_view
 from treadle_parsers import ParserError
-from treadle_sandbox import SandboxError
+from treadle_sandbox import LocalBackend, SandboxError
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,8 @@ class _AppRun:
         self._options = options
         self._settings = settings
         self._embedded = embedded
+        self._backend: LocalBackend | None = None
+        self._active: Run | None = None
 
     async def until_done_or_stopped(self) -> None:
         """Run to the end, or until SIGINT or SIGTERM."""
@@ -122,32 +124,38 @@ class _AppRun:
         return [self.files.groups, self.files.rollouts, *reports, out / "summary.json"]
 
     async def _run(self) -> None:
+        name = self._environment.name or self._environment.__name__
+        title = f"{name} {self._options.mode.value}"
         async with AsyncExitStack() as stack:
+            view = progress_view(title, self.statistics, self._gauges, live=self.live)
+            await stack.enter_async_context(view)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             server = self._settings.server
             if self._embedded is not None:
+                self.statistics.phase = "starting the embedded model"
                 url = await stack.enter_async_context(self._embedded_server(self._embedded))
                 server = server.model_copy(update={"base_url": f"{url}/v1"})
-            backend = await stack.enter_async_context(local_backend(self._settings.config))
+            self.statistics.phase = "opening sandboxes, data and model"
+            config = self._settings.config
+            self._backend = await stack.enter_async_context(local_backend(config))
             lines = stack.enter_context(JsonLines(self.files.rollouts))
             env = self._environment(
-                self._settings.config,
+                config,
                 [server],
                 observer=Observers([self.statistics, RolloutRecorder(lines)]),
-                backend=backend,
+                backend=self._backend,
             )
-            run = Run(env=env, http=http, options=self._options, files=self.files)
+            self._active = Run(env=env, http=http, options=self._options, files=self.files)
+            await _MODES[self._options.mode](self._active)
+            self.statistics.phase = "done"
 
-            def gauges() -> Gauges:
-                slots = backend.statistics()
-                return Gauges(
-                    slots_used=slots.leased, slots_total=slots.slots, queue=run.queue_size
-                )
-
-            title = f"{env.name or type(env).__name__} {self._options.mode.value}"
-            view = progress_view(title, self.statistics, gauges, live=self.live)
-            await stack.enter_async_context(view)
-            await _MODES[self._options.mode](run)
+    def _gauges(self) -> Gauges:
+        slots = None if self._backend is None else self._backend.statistics()
+        return Gauges(
+            slots_used=slots.leased if slots else 0,
+            slots_total=slots.slots if slots else 0,
+            queue=self._active.queue_size if self._active else None,
+        )
 
     @contextlib.asynccontextmanager
     async def _embedded_server(self, embedded: EmbeddedDefault) -> AsyncGenerator[str]:

@@ -27,10 +27,13 @@ class RunStatistics:
     errors: Counter[str] = field(default_factory=Counter[str])
     stop_reasons: Counter[str] = field(default_factory=Counter[str])
     isolation: str = ""
+    phase: str = "starting"
+    """What the run is doing, for people who watch it."""
     last_messages: deque[str] = field(default_factory=lambda: deque[str](maxlen=3))
 
     def rollout_started(self, rollout_id: str, group_id: str) -> None:
         """Count a rollout as in flight."""
+        self.phase = "running"
         self.in_flight.add(rollout_id)
 
     def rollout_finished(self, rollout: ScoredRollout) -> None:

@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from treadle_envs.errors import ConservationError
 from treadle_envs.serving.statistics import RunStatistics
 from treadle_envs.serving.view import counts
-
-
-class ConservationError(RuntimeError):
-    """Some sampled tokens are neither trained nor dropped for a named reason."""
 
 
 def check_conservation(statistics: RunStatistics) -> None:

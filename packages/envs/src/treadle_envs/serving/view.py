@@ -103,6 +103,7 @@ def _readings(statistics: RunStatistics, gauges: Gauges) -> list[tuple[str, str]
         f"{statistics.sampled_tokens / max(statistics.seconds, 0.1):,.0f}/s"
     )
     return [
+        ("phase", statistics.phase),
         ("groups", f"{statistics.groups_delivered}{target} delivered"),
         ("mean reward", _ratio(statistics.mean_reward)),
         ("tool use", _ratio(statistics.tool_use_rate)),
