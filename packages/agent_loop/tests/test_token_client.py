@@ -106,6 +106,7 @@ async def test_a_server_without_token_ids_is_refused_with_the_remedy():
 async def test_the_probe_passes_where_token_ids_are_spoken():
     async with _server("Hi.") as server, _client(server) as client:
         await client.probe()
+        assert server.attempts == 1
 
 
 async def test_a_wrong_model_name_is_answered_with_the_names_there_are():

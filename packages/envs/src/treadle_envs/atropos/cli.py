@@ -14,7 +14,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -105,22 +105,38 @@ def run_cli(environment: "type[AgentEnv[Any]]", argv: Sequence[str] | None = Non
             openai=_namespace(flags, "openai."),
             config_file=flags.get("config"),
         )
-        asyncio.run(_run(environment(settings.config, [settings.server]), flags["mode"]))
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
+        env = environment(settings.config, [settings.server])
+        return asyncio.run(_until_stopped(_run(env, flags["mode"])))
     except (EnvsError, AgentLoopError, SandboxError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> int:
+    """Run to the end, or until SIGINT or SIGTERM cancels it, so that all it opened is closed.
+
+    SIGINT counts also where the shell that started this process in the background ignores it.
+    """
+    task = asyncio.create_task(work)
+    stopped: list[int] = []
+
+    def stop(number: int) -> None:
+        stopped.append(number)
+        task.cancel()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        return 128 + stopped[0]
     return 0
 
 
 async def _run(env: "AgentEnv[Any]", mode: str) -> None:
-    """Run one mode; SIGTERM cancels it, so that everything it opened is closed."""
-    task = asyncio.current_task()
-    if task is not None and threading.current_thread() is threading.main_thread():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if mode == "serve":
         await env.env_manager()
     elif mode == "process":
