@@ -108,7 +108,5 @@ def _items(declared: Schema | None, root: Schema) -> Schema | None:
     branches = [current]
     for keyword in ("anyOf", "oneOf"):
         branches += schema.branches(current, keyword, root)
-    for branch in branches:
-        if "items" in branch:
-            return schema.resolved(branch["items"], root)
-    return None
+    listed = [schema.resolved(branch["items"], root) for branch in branches if "items" in branch]
+    return {"anyOf": listed} if len(listed) > 1 else listed[0] if listed else None
