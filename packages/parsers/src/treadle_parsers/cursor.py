@@ -30,10 +30,10 @@ class Cursor:
     __slots__ = ("at", "base", "buffer", "ended")
 
     def __init__(self, base: int = 0) -> None:
-        self.buffer = ""
-        self.at = 0
-        self.base = base
-        self.ended = False
+        self.buffer: str = ""
+        self.at: int = 0
+        self.base: int = base
+        self.ended: bool = False
 
     @property
     def position(self) -> int:
@@ -156,7 +156,7 @@ class Markers:
     __slots__ = ("_first", "_longest", "_pattern", "_prefixes", "literals")
 
     def __init__(self, literals: tuple[str, ...]) -> None:
-        self.literals = tuple(sorted(set(literals), key=len, reverse=True))
+        self.literals: tuple[str, ...] = tuple(sorted(set(literals), key=len, reverse=True))
         self._longest = max(map(len, self.literals), default=0)
         never = r"(?!)"
         self._pattern = re.compile("|".join(map(re.escape, self.literals)) or never)
