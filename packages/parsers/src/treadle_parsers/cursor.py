@@ -150,6 +150,10 @@ class Cursor:
             yield
 
 
+_FOLLOW = {"{": r'(?=[\s"]|\Z)', "[": r"(?=[\s{A-Za-z_]|\Z)"}
+"""What must follow a bracket that is a marker by itself; other brackets cost nothing."""
+
+
 class Markers:
     """A set of literals to look for, with the rule for a literal that has only partly arrived."""
 
@@ -159,7 +163,8 @@ class Markers:
         self.literals: tuple[str, ...] = tuple(sorted(set(literals), key=len, reverse=True))
         self._longest = max(map(len, self.literals), default=0)
         never = r"(?!)"
-        self._pattern = re.compile("|".join(map(re.escape, self.literals)) or never)
+        whole = (re.escape(literal) + _FOLLOW.get(literal, "") for literal in self.literals)
+        self._pattern = re.compile("|".join(whole) or never)
         firsts = "".join(sorted({literal[0] for literal in self.literals}))
         self._first = re.compile(f"[{re.escape(firsts)}]" if firsts else never)
         self._prefixes = frozenset(
