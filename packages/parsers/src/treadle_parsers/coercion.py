@@ -8,11 +8,13 @@ call flags it. Without a schema nothing is guessed: every value is a string.
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 from treadle_parsers import jsontext, literals, schema
 from treadle_parsers.schema import Schema
 
-encode = json.JSONEncoder(ensure_ascii=False).encode
+encode: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
 """Write a value as JSON, non-ASCII text as it is."""
 
 _INTEGER = re.compile(r"[-+]?\d+")

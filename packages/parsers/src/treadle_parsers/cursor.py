@@ -30,10 +30,10 @@ class Cursor:
     __slots__ = ("at", "base", "buffer", "ended")
 
     def __init__(self, base: int = 0) -> None:
-        self.buffer = ""
-        self.at = 0
-        self.base = base
-        self.ended = False
+        self.buffer: str = ""
+        self.at: int = 0
+        self.base: int = base
+        self.ended: bool = False
 
     @property
     def position(self) -> int:
@@ -150,16 +150,21 @@ class Cursor:
             yield
 
 
+_FOLLOW = {"{": r'(?=[\s"]|\Z)', "[": r"(?=[\s{A-Za-z_]|\Z)"}
+"""What must follow a bracket that is a marker by itself; other brackets cost nothing."""
+
+
 class Markers:
     """A set of literals to look for, with the rule for a literal that has only partly arrived."""
 
     __slots__ = ("_first", "_longest", "_pattern", "_prefixes", "literals")
 
     def __init__(self, literals: tuple[str, ...]) -> None:
-        self.literals = tuple(sorted(set(literals), key=len, reverse=True))
+        self.literals: tuple[str, ...] = tuple(sorted(set(literals), key=len, reverse=True))
         self._longest = max(map(len, self.literals), default=0)
         never = r"(?!)"
-        self._pattern = re.compile("|".join(map(re.escape, self.literals)) or never)
+        whole = (re.escape(literal) + _FOLLOW.get(literal, "") for literal in self.literals)
+        self._pattern = re.compile("|".join(whole) or never)
         firsts = "".join(sorted({literal[0] for literal in self.literals}))
         self._first = re.compile(f"[{re.escape(firsts)}]" if firsts else never)
         self._prefixes = frozenset(

@@ -42,12 +42,12 @@ class CallDraft:
         self._draft = draft
         self._parts: list[str] = []
         self._started = False
-        self.index = index
-        self.start = start
-        self.end = start
-        self.name = ""
-        self.id = ""
-        self.status = CallStatus.TRUNCATED
+        self.index: int = index
+        self.start: int = start
+        self.end: int = start
+        self.name: str = ""
+        self.id: str = ""
+        self.status: CallStatus = CallStatus.TRUNCATED
 
     @property
     def arguments(self) -> str:
@@ -87,7 +87,7 @@ class Draft:
     __slots__ = ("_content", "_ends", "_kinds", "_reasoning", "call_id", "calls", "events")
 
     def __init__(self, call_id: CallId = numbered_id) -> None:
-        self.call_id = call_id
+        self.call_id: CallId = call_id
         self.calls: list[CallDraft] = []
         self.events: list[Event] = []
         self._content: list[str] = []

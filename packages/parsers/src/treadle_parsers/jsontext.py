@@ -50,7 +50,7 @@ class ValueScan:
     )
 
     def __init__(self, pauses: tuple[str, ...] = ()) -> None:
-        self.state = Scan.MORE
+        self.state: Scan = Scan.MORE
         self._closers: list[str] = []
         self._in_string = False
         self._scalar = False

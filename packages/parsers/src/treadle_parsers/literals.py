@@ -113,7 +113,7 @@ class LiteralScan:
     )
 
     def __init__(self, dialect: Dialect, bare_value: BareValue | None = None) -> None:
-        self.state = Scan.MORE
+        self.state: Scan = Scan.MORE
         self.out: list[str] = []
         self._dialect = dialect
         self._stop = re.compile(dialect.bare_stop)

@@ -78,7 +78,7 @@ class Parser:
     __slots__ = ("_plan", "_turn", "format")
 
     def __init__(self, form: Format) -> None:
-        self.format = form
+        self.format: Format = form
         self._plan = Plan.of(form)
         self._turn = re.compile(form.turn)
 

@@ -52,8 +52,8 @@ class Table:
     __slots__ = ("markers", "rules")
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self.rules = dict(rules)
-        self.markers = Markers(tuple(rules))
+        self.rules: dict[str, Rule] = dict(rules)
+        self.markers: Markers = Markers(tuple(rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,11 @@ class Reading:
     )
 
     def __init__(self, plan: Plan, cursor: Cursor, draft: Draft, tools: Toolbox) -> None:
-        self.plan = plan
-        self.cursor = cursor
-        self.draft = draft
-        self.tools = tools
-        self.length = False
+        self.plan: Plan = plan
+        self.cursor: Cursor = cursor
+        self.draft: Draft = draft
+        self.tools: Toolbox = tools
+        self.length: bool = False
         """The text was cut off by the token limit; known once it has ended."""
         self._kind = SegmentKind.CONTENT
         self._next = SegmentKind.CONTENT

@@ -27,6 +27,7 @@ _CALL = re.compile(
     r"""(?:"function"\s*:\s*\{\s*)?"name"\s*:\s*"[^"\\]*"\s*"""
     r"""(?:\}|,\s*(?:"(?:type|id)"\s*:\s*"[^"\\]*"\s*,\s*)*"(?:parameters|arguments)"\s*:)"""
 )
+_BEGIN = re.compile(r'\s*"(?:name|type|id|function)"')
 _BEGINS = tuple(f'"{key}"' for key in ("name", "type", "id", "function"))
 
 
@@ -79,6 +80,9 @@ class BareJson:
 
     def _is_call(self, reading: Reading) -> Steps[bool]:
         cursor = reading.cursor
+        arrived = len(cursor.buffer) - cursor.at
+        if arrived > HEAD and not _BEGIN.match(cursor.buffer, cursor.at):
+            return False
         found = False
         for key in _BEGINS:
             found = found or (yield from cursor.looking_at(key))

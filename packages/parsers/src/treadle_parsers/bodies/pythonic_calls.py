@@ -74,6 +74,8 @@ class PythonicCalls:
         cursor = reading.cursor
         while True:
             head = cursor.buffer[cursor.at : cursor.at + NAME_LIMIT]
+            if self.bare and head.lstrip().startswith("["):
+                return False
             begun = _BEGINS.match(head)
             if begun:
                 if self.known and reading.tools.names and begun[1] not in reading.tools.names:
