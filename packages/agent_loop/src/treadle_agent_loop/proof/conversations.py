@@ -73,8 +73,13 @@ CONVERSATIONS: Mapping[str, Conversation] = {
         tools=(TOOL,),
     ),
     "parallel calls": Conversation(
-        messages=(_ASK, _answer("", "heddle", "reed"), _result("a loop"), _result("a comb", 1))
-        + (_DONE,),
+        messages=(
+            _ASK,
+            _answer("", "heddle", "reed"),
+            _result("a loop"),
+            _result("a comb", 1),
+            _DONE,
+        ),
         tools=(TOOL,),
     ),
     "thinking": Conversation(
@@ -85,8 +90,14 @@ CONVERSATIONS: Mapping[str, Conversation] = {
         tools=(TOOL,),
     ),
     "tool error": Conversation(
-        messages=(_ASK, _answer("", "heddle"), _result("exit code 1\nNameError: heddle"))
-        + (_answer("", "reed"), _result(""), _DONE),
+        messages=(
+            _ASK,
+            _answer("", "heddle"),
+            _result("exit code 1\nNameError: heddle"),
+            _answer("", "reed"),
+            _result(""),
+            _DONE,
+        ),
         tools=(TOOL,),
     ),
     "unicode": Conversation(

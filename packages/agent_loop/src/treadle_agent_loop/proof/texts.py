@@ -53,7 +53,10 @@ class TextProof:
         control = self._tokenizer.control_text(ids[-1]) if ids else None
         said = ids[:-1] if control is not None else ids
         text = self._tokenizer.decode(said)
-        parts = {"content": content_text(message.get("content")), "reasoning": reasoning_of(message)}
+        parts = {
+            "content": content_text(message.get("content")),
+            "reasoning": reasoning_of(message),
+        }
         whole = not (message.get("tool_calls") or parts["reasoning"])
         for name, part in parts.items():
             if not _holds(text, part, whole=whole):

@@ -135,7 +135,10 @@ def _order(spans: Sequence[SegmentSpan]) -> Iterator[str]:
 def _answers(rollout: SavedRollout, layouts: Sequence[Layout]) -> Iterator[str]:
     """Check that turns are answers in the saved conversation, where there is only one."""
     origins = [layout.segment.origin for layout in layouts]
-    if any(origin != Origin.REWRITE for origin in origins[1:]):
+    own = (placed.span for layout in layouts for placed in layout.spans if _counts(placed))
+    answers = [span.message for span in sorted(own, key=lambda span: span.turn)]
+    branched = any(after <= before for before, after in pairwise(answers))
+    if branched or any(origin != Origin.REWRITE for origin in origins[1:]):
         return
     for layout in layouts:
         for placed in filter(_counts, layout.spans):
