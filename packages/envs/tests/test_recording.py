@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from treadle_agent_loop.model import LedgerReport, Segment, Usage
+from treadle_agent_loop.model import LedgerReport, Segment, SegmentSpan, Usage
 from treadle_agent_loop.rollout import RolloutResult, StopReason, ToolOutcome, ToolRecord
 from treadle_envs.recording import JsonLines, RolloutRecorder
 from treadle_envs.records import FailedRollout, ScoredRollout
@@ -33,8 +33,26 @@ ROLLOUT = ScoredRollout(
                 seconds=0.1,
             ),
         ),
-        segments=(Segment(tokens=(1, 2), masks=(-100, 2), logprobs=(1.0, -0.5), turns=(0,)),),
-        ledger=LedgerReport(sampled=1, trained=1),
+        segments=(
+            Segment(
+                tokens=(1, 2),
+                masks=(-100, 2),
+                logprobs=(1.0, -0.5),
+                turns=(0,),
+                spans=(
+                    SegmentSpan(kind="rendered", length=1, turn=0, message=0, soft=True),
+                    SegmentSpan(
+                        kind="sampled",
+                        length=1,
+                        turn=0,
+                        message=1,
+                        ids_digest="ab",
+                        logprobs_digest="cd",
+                    ),
+                ),
+            ),
+        ),
+        ledger=LedgerReport(sampled=1, trained=1, rendered=1),
         usage=Usage(prompt_tokens=1, completion_tokens=1),
         model_seconds=1.0,
         tool_seconds=0.2,
@@ -54,8 +72,37 @@ def test_every_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path):
     rollout, failure = written
     assert rollout["messages"][0]["content"] == "zwölf ✓"
     assert rollout["segments"] == [
-        {"tokens": [1, 2], "masks": [-100, 2], "logprobs": [1.0, -0.5], "turns": [0]}
+        {
+            "tokens": [1, 2],
+            "masks": [-100, 2],
+            "logprobs": [1.0, -0.5],
+            "turns": [0],
+            "origin": "start",
+            "parent": None,
+            "spans": [
+                {"kind": "rendered", "length": 1, "turn": 0, "message": 0, "soft": True},
+                {
+                    "kind": "sampled",
+                    "length": 1,
+                    "turn": 0,
+                    "message": 1,
+                    "ids_digest": "ab",
+                    "logprobs_digest": "cd",
+                },
+            ],
+        }
     ]
+    assert rollout["ledger"] == {
+        "sampled": 1,
+        "trained": 1,
+        "dropped": {},
+        "rendered": 1,
+        "synthesised": 0,
+        "rewrites": 0,
+        "soft_boundaries": 0,
+        "divergences": {},
+        "logprobs": "unknown",
+    }
     assert rollout["stop_reason"] == "finished"
     assert rollout["tool_calls"][0]["outcome"] == "ok"
     assert rollout["seconds"] == {"total": 1.5, "model": 1.0, "tools": 0.2}

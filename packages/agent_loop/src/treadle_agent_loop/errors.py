@@ -10,6 +10,7 @@
     |-- ChatTemplateError     (ValueError)      no template, or it ignores tools
     |-- HistoryRewrittenError (RuntimeError)    history rewritten, policy `refuse`
     |-- LedgerError           (RuntimeError)    a promise of the token ledger doesn't hold
+    |-- SavedRolloutError     (ValueError)      a line of a saved run is no rollout
     |-- ToolDefinitionError   (TypeError)       a function can't become a tool
     |-- DuplicateToolError    (ValueError)      two tools with one name
     |-- UnknownToolError      (LookupError)     no tool of that name
@@ -63,6 +64,10 @@ class HistoryRewrittenError(AgentLoopError, RuntimeError):
 
 class LedgerError(AgentLoopError, RuntimeError):
     """A promise of the token ledger doesn't hold; the rollout must not be trained on."""
+
+
+class SavedRolloutError(AgentLoopError, ValueError):
+    """A line of a saved run can't be read as a rollout; the message names the field."""
 
 
 class ToolDefinitionError(AgentLoopError, TypeError):

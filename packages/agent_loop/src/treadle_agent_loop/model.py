@@ -61,6 +61,25 @@ class ModelTurn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentSpan:
+    """Consecutive ids of one provenance in a segment."""
+
+    kind: str
+    """`rendered`, `sampled` or `synthesised_close`."""
+    length: int
+    turn: int
+    """The model turn that sampled the ids, or in whose prompt they were first sent."""
+    message: int
+    """Index of the first message they stand for, in the conversation of that turn."""
+    soft: bool = False
+    """Whether the ids begin where the tokenizer could have merged across."""
+    ids_digest: str = ""
+    """Of a sampled span: `digest_ids` of the prompt that was sent and the ids that came back."""
+    logprobs_digest: str = ""
+    """Of a sampled span with sound logprobs: their `digest_logprobs`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """One exported token sequence; all three tuples have the same length."""
 
@@ -77,6 +96,9 @@ class Segment:
     `new_history` (messages that continue no known turn)."""
     parent: int | None = None
     """Index of the segment that it continues or replaces."""
+    spans: tuple[SegmentSpan, ...] = ()
+    """Where its tokens come from, without gaps; a fork repeats the spans it shares with its
+    parent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

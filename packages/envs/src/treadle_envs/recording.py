@@ -6,11 +6,12 @@ written. Logprobs and rewards are finite numbers, so every line is strict JSON.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from treadle_agent_loop.model import Segment
+from treadle_agent_loop.model import Segment, SegmentSpan
 from treadle_agent_loop.rollout import ToolRecord
 from treadle_envs.observer import NullObserver
 from treadle_envs.records import FailedRollout, ScoredRollout
@@ -85,11 +86,7 @@ def rollout_record(rollout: ScoredRollout) -> dict[str, Any]:
         "messages": list(result.messages),
         "tool_calls": [_tool_record(record) for record in result.tool_records],
         "segments": [_segment_record(segment) for segment in result.segments],
-        "ledger": {
-            "sampled": result.ledger.sampled,
-            "trained": result.ledger.trained,
-            "dropped": dict(result.ledger.dropped),
-        },
+        "ledger": asdict(result.ledger),
         "usage": {
             "prompt_tokens": result.usage.prompt_tokens,
             "completion_tokens": result.usage.completion_tokens,
@@ -120,4 +117,24 @@ def _segment_record(segment: Segment) -> dict[str, Any]:
         "masks": list(segment.masks),
         "logprobs": list(segment.logprobs),
         "turns": list(segment.turns),
+        "origin": segment.origin,
+        "parent": segment.parent,
+        "spans": [_span_record(span) for span in segment.spans],
     }
+
+
+def _span_record(span: SegmentSpan) -> dict[str, Any]:
+    """Leave out what a span doesn't have: there are many of them."""
+    record: dict[str, Any] = {
+        "kind": span.kind,
+        "length": span.length,
+        "turn": span.turn,
+        "message": span.message,
+    }
+    if span.soft:
+        record["soft"] = True
+    if span.ids_digest:
+        record["ids_digest"] = span.ids_digest
+    if span.logprobs_digest:
+        record["logprobs_digest"] = span.logprobs_digest
+    return record

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from treadle_agent_loop.errors import LedgerError
-from treadle_agent_loop.model import Segment
+from treadle_agent_loop.model import Segment, SegmentSpan
 from treadle_agent_loop.tokens.evidence import DropReason
-from treadle_agent_loop.tokens.spans import Context, Provenance
+from treadle_agent_loop.tokens.spans import Context, Provenance, Span
 
 MASKED = -100
 UNTRAINED_LOGPROB = 1.0
@@ -91,4 +91,17 @@ def _segment(context: Context, *, tainted: bool) -> Segment:
         turns=() if tainted else tuple(sorted(context.own_calls)),
         origin=str(context.origin),
         parent=context.parent,
+        spans=tuple(_exported(span) for span in context.spans),
+    )
+
+
+def _exported(span: Span) -> SegmentSpan:
+    return SegmentSpan(
+        kind=str(span.kind),
+        length=len(span.ids),
+        turn=span.call,
+        message=span.first_message,
+        soft=span.soft,
+        ids_digest=span.ids_digest,
+        logprobs_digest=span.logprobs_digest,
     )

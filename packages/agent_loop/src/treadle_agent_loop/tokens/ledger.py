@@ -24,6 +24,7 @@ from treadle_agent_loop.model import LedgerReport, Message, Segment
 from treadle_agent_loop.tokens.chain import chain_digests, text_digest
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 from treadle_agent_loop.tokens.delta import Delta, Ending
+from treadle_agent_loop.tokens.digests import digest_ids, digest_logprobs
 from treadle_agent_loop.tokens.evidence import judge, settled
 from treadle_agent_loop.tokens.export import CallRecord, Export, export
 from treadle_agent_loop.tokens.guard import unguard
@@ -121,6 +122,8 @@ class TokenLedger:
                 first_message=len(plan.messages),
                 last_message=len(plan.messages),
                 logprobs=sound,
+                ids_digest=digest_ids(plan.ids + sample.ids),
+                logprobs_digest=digest_logprobs(sound) if problem is None else "",
             )
         )
         context.own_calls.add(call)

@@ -49,6 +49,10 @@ class Span:
     """Whether the ids begin at a place where the tokenizer could have merged across."""
     merges: bool = False
     """Whether it would have, there."""
+    ids_digest: str = ""
+    """Where sampled: of the whole prompt as it was sent, and these ids."""
+    logprobs_digest: str = ""
+    """Where sampled and sound: of the logprobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
