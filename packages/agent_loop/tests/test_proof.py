@@ -65,8 +65,7 @@ def call_text(text):
 def rollout(name, policy=RewritePolicy.BRANCH, text="<|im_end|> \\boxed{42}", lie=False, limit=999):
     tokenizer = toy_tokenizer(name)
     close = CLOSES.get(name, "<|im_end|>") or "<|endoftext|>"
-    chatml = "<|im_start|>" in TEMPLATES[name]  # elsewhere the hermes parser sees no turn's begin
-    thought = "<think>\nHm.\n</think>\n\n" if chatml else ""
+    thought = "<think>\nHm.\n</think>\n\n"
     answers = iter([thought + "One." + call_text(text) + close, "Two." + call_text("b") + close])
 
     async def run():

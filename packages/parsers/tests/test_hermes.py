@@ -247,3 +247,15 @@ def test_rendering_refuses_what_the_format_cannot_hold():
     [call] = parsed(block('{"name": "f", "arguments": {oops}}')).tool_calls
     with pytest.raises(RenderError, match="not JSON"):
         PARSER.render([call])
+
+
+def test_a_thinking_block_that_the_prefix_closed_is_not_part_of_the_message():
+    prefix = "USER: one?<think>\nold\n</think>\nOld answer. USER: two? BOT: "
+    message = get_parser("hermes").parse("New answer.", prefix=prefix)
+    assert (message.content, message.reasoning) == ("New answer.", "")
+
+
+def test_a_thinking_block_that_the_prefix_opened_last_goes_on():
+    prefix = "<think>\nold\n</think>\nOld answer. BOT: <think>\n"
+    message = get_parser("hermes").parse("new\n</think>\n\nNew answer.", prefix=prefix)
+    assert (message.content, message.reasoning) == ("New answer.", "new")

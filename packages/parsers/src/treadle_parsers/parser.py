@@ -161,5 +161,9 @@ class Parser:
         headers = list(self._turn.finditer(prefix))
         if headers:
             return prefix[headers[-1].end() :]
-        opened = max((prefix.rfind(block.open) for block in self.format.thinking), default=-1)
-        return prefix[opened:] if opened >= 0 else ""
+        begun: list[str] = []
+        for block in self.format.thinking:
+            _, opener, inside = prefix.rpartition(block.open)
+            if opener and block.close not in inside:  # a closed block is an earlier turn's
+                begun.append(opener + inside)
+        return min(begun, key=len, default="")
