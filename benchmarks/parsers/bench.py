@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -45,10 +45,11 @@ def run(plan: Plan) -> str:
             stack.enter_context(Peer(name, python, limit=plan.limit))
             for name, python in plan.pythons.items()
         ]
-        for number, form in enumerate(forms, start=1):
-            print(f"{number}/{len(forms)} {form.name}", file=sys.stderr, flush=True)
-            rows.append(_measure(plan, form, peers))
-    return _report(plan, rows, peers)
+        with suppress(KeyboardInterrupt):  # then the report holds the formats measured so far
+            for number, form in enumerate(forms, start=1):
+                print(f"{number}/{len(forms)} {form.name}", file=sys.stderr, flush=True)
+                rows.append(_measure(plan, form, peers))
+        return _report(plan, rows, peers)
 
 
 def _measure(plan: Plan, form: Format, peers: Sequence[Peer]) -> Row:

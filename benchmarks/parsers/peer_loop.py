@@ -4,6 +4,7 @@ Runs in the engine's interpreter, so it uses the standard library alone. The fir
 says which version and names the engine has. What engines print goes to stderr.
 """
 
+import gc
 import json
 import os
 import sys
@@ -42,6 +43,8 @@ def claim_stdout() -> TextIO:
 def serve(out: TextIO, *, version: str, names: list[str], make: Make) -> None:
     """Say the engine's version and names, then answer cases until stdin ends."""
     _write(out, {"version": version, "names": sorted(names)})
+    gc.collect()
+    gc.freeze()  # or each collection would walk all that the engine has imported
     for line in sys.stdin:
         _write(out, _answer(json.loads(line), make))
 
