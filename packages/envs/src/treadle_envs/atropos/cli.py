@@ -11,10 +11,8 @@ import asyncio
 import difflib
 import json
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -23,10 +21,10 @@ import yaml
 from atroposlib.envs.server_handling.server_manager import APIServerConfig
 from pydantic import BaseModel, ValidationError
 
-from treadle_agent_loop.errors import AgentLoopError
 from treadle_envs.atropos.config import AgentEnvConfig
-from treadle_envs.errors import EnvsError, SettingsError
-from treadle_sandbox import SandboxError
+from treadle_envs.errors import SettingsError
+from treadle_envs.failures import EXPECTED, error_line
+from treadle_envs.stopping import until_stopped
 
 if TYPE_CHECKING:
     from treadle_envs.atropos.env import AgentEnv
@@ -106,34 +104,11 @@ def run_cli(environment: "type[AgentEnv[Any]]", argv: Sequence[str] | None = Non
             config_file=flags.get("config"),
         )
         env = environment(settings.config, [settings.server])
-        return asyncio.run(_until_stopped(_run(env, flags["mode"])))
-    except (EnvsError, AgentLoopError, SandboxError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        stopped = asyncio.run(until_stopped(_run(env, flags["mode"])))
+        return 0 if stopped is None else 128 + stopped
+    except EXPECTED as error:
+        print(error_line(error), file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
-
-
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> int:
-    """Run to the end, or until SIGINT or SIGTERM cancels it, so that all it opened is closed.
-
-    SIGINT counts also where the shell that started this process in the background ignores it.
-    """
-    task = asyncio.create_task(work)
-    stopped: list[int] = []
-
-    def stop(number: int) -> None:
-        stopped.append(number)
-        task.cancel()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        return 128 + stopped[0]
-    return 0
 
 
 async def _run(env: "AgentEnv[Any]", mode: str) -> None:

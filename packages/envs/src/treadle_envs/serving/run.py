@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
@@ -18,11 +17,10 @@ from typing import Any
 
 import aiohttp
 
-from treadle_agent_loop.errors import AgentLoopError
 from treadle_envs.atropos.cli import ResolvedSettings
 from treadle_envs.atropos.env import AgentEnv
-from treadle_envs.errors import EnvsError, SettingsError
-from treadle_envs.failures import first_error
+from treadle_envs.errors import SettingsError
+from treadle_envs.failures import EXPECTED, error_line, first_error
 from treadle_envs.observer import Observers
 from treadle_envs.recording import JsonLines, RolloutRecorder
 from treadle_envs.sandboxes import local_backend
@@ -38,12 +36,11 @@ from treadle_envs.serving.options import (
 from treadle_envs.serving.statistics import RunStatistics
 from treadle_envs.serving.summary import check_conservation, render_summary, write_summary
 from treadle_envs.serving.view import Gauges, progress_view
-from treadle_parsers import ParserError
-from treadle_sandbox import LocalBackend, SandboxError
+from treadle_envs.stopping import until_stopped
+from treadle_sandbox import LocalBackend
 
 logger = logging.getLogger(__name__)
 
-_EXPECTED = (EnvsError, AgentLoopError, SandboxError, ParserError, OSError)
 _MODES = {RunMode.SERVE: serve, RunMode.PROCESS: process, RunMode.EVALUATE: evaluate}
 _MODEL_START_SECONDS = 60.0
 
@@ -64,14 +61,14 @@ def run_app(
         with _logging_to(run.files.logs / "run.log", live=run.live):
             asyncio.run(run.until_done_or_stopped())
         check_conservation(run.statistics)
-    except _EXPECTED as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except EXPECTED as error:
+        print(error_line(error), file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
     except ExceptionGroup as failures:
         error = first_error(failures)
-        if not isinstance(error, _EXPECTED):
+        if not isinstance(error, EXPECTED):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     write_summary(run.statistics, options.out)
     print(render_summary(run.statistics, run.written()))
@@ -100,22 +97,9 @@ class _AppRun:
 
     async def until_done_or_stopped(self) -> None:
         """Run to the end, or until SIGINT or SIGTERM."""
-        task = asyncio.create_task(self._run())
-        loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-
-        def stop() -> None:
-            stopped.set()
-            task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if not stopped.is_set():
-                raise
-            logger.info("stopped by a signal")
+        stopped = await until_stopped(self._run())
+        if stopped is not None:
+            logger.info("stopped by %s", stopped.name)
 
     def written(self) -> list[Path]:
         """The files of this run, whether they exist or not."""
