@@ -8,15 +8,25 @@ other text is kept as it is.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from treadle_parsers.cursor import Cursor, Markers, Steps
 from treadle_parsers.draft import CallDraft, Draft
+from treadle_parsers.lookahead import any_of
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from treadle_parsers.format import Body, Format, Thinking
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A body that can refuse an opener by what follows it: most prose costs nothing this way."""
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow `opener`, a pattern of `lookahead`; empty when anything may."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,18 @@ class Table:
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules: dict[str, Rule] = dict(rules)
-        self.markers: Markers = Markers(tuple(rules))
+        self.markers: Markers = Markers(tuple(rules), _follows(rules))
+
+
+def _follows(rules: Mapping[str, Rule]) -> dict[str, str]:
+    """Return what must follow each literal that may begin a call."""
+    calls = {literal: rule for literal, rule in rules.items() if isinstance(rule, Call)}
+    return {
+        literal: any_of(
+            [body.follow(literal) if isinstance(body, Choosy) else "" for body in rule.bodies]
+        )
+        for literal, rule in calls.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
