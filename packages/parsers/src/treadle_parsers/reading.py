@@ -18,6 +18,9 @@ from treadle_parsers.toolbox import Toolbox
 if TYPE_CHECKING:
     from treadle_parsers.format import Body, Format, Thinking
 
+CUT_MARKER = 3
+"""Fewest characters in which the beginning of a marker at the end of the text is recognised."""
+
 
 @dataclass(frozen=True, slots=True)
 class Think:
@@ -37,22 +40,30 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """A control token: the text goes on as if it weren't there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A call may begin, in one of these ways."""
 
     bodies: tuple["Body", ...]
 
 
-Rule: TypeAlias = Think | Answer | Drop | Call
+Rule: TypeAlias = Think | Answer | Drop | Skip | Call
 
 
 class Table:
     """The markers of one mode and what each means."""
 
-    __slots__ = ("markers", "rules")
+    __slots__ = ("closes", "markers", "rules")
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules: dict[str, Rule] = dict(rules)
+        self.closes: tuple[str, ...] = tuple(
+            literal for literal, rule in rules.items() if isinstance(rule, Answer)
+        )
         self.markers: Markers = Markers(tuple(rules))
 
 
@@ -62,6 +73,7 @@ class Plan:
 
     content: Table
     reasoning: Table
+    first: "Body | None" = None
 
     @classmethod
     def of(cls, form: "Format") -> "Plan":
@@ -71,11 +83,13 @@ class Plan:
             for opener in body.openers:
                 bodies[opener] = (*bodies.get(opener, ()), body)
         calls: dict[str, Rule] = {opener: Call(several) for opener, several in bodies.items()}
-        drops: dict[str, Rule] = dict.fromkeys(form.framing, Drop())
+        skips: dict[str, Rule] = dict.fromkeys(form.control, Skip())
+        drops: dict[str, Rule] = {**skips, **dict.fromkeys(form.framing, Drop())}
         strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
         closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
+            first=form.first,
             content=Table({**strays, **drops, **closes, **opens, **calls}),
             reasoning=Table(
                 {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
@@ -89,6 +103,7 @@ class Reading:
     __slots__ = (
         "_blank",
         "_kind",
+        "_kept",
         "_marked",
         "_next",
         "_pending",
@@ -112,10 +127,13 @@ class Reading:
         self._blank = True
         self._marked = False
         self._trim = False
-        self._pending: list[str] = []
+        self._kept: set[str] = set()
+        self._pending: list[tuple[str, int]] = []
 
     def message(self) -> Steps[None]:
         """Read the whole message."""
+        if self.plan.first:
+            yield from self.plan.first.read(self, "", self.cursor.position)
         while True:
             marker = yield from self._text()
             if not marker:
@@ -142,6 +160,10 @@ class Reading:
         """Say what the text after the marker now being read is; content unless this is called."""
         self._next = kind
 
+    def stay(self) -> None:
+        """Say that the text after the marker now being read is what the text before it was."""
+        self._next = self._kind
+
     @property
     def begun(self) -> bool:
         """Whether anything of the message came before the marker now being read."""
@@ -158,10 +180,18 @@ class Reading:
                 self._emit(found.start())
                 cursor.at = found.end()
                 return found.group()
-            self._emit(len(cursor.buffer) if cursor.ended else markers.held_from(cursor))
+            self._emit(markers.held_from(cursor))
             if cursor.ended:
+                if not self._begins_close(table, cursor.buffer[cursor.at :]):
+                    self._emit(len(cursor.buffer))
                 return ""
             yield
+
+    def _begins_close(self, table: Table, rest: str) -> bool:
+        """Say whether the text ended within the marker that closes the thinking block."""
+        if self._kind is SegmentKind.CONTENT or len(rest) < CUT_MARKER or rest[0] not in "<[":
+            return False
+        return any(close.startswith(rest) for close in table.closes)
 
     def _follow(self, marker: str) -> Steps[None]:
         cursor = self.cursor
@@ -173,9 +203,13 @@ class Reading:
             for body in rule.bodies:
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
+                    self._kept.clear()
                     self._enter(self._next, trim=self._next is SegmentKind.REASONING)
                     return
             self._say(marker, start)
+            self._kept.update(stray for body in rule.bodies for stray in body.strays)
+        elif isinstance(rule, Skip):
+            return
         elif isinstance(rule, Think):
             if reasoning and not self._blank:
                 self._say(marker, cursor.position - len(marker))
@@ -183,6 +217,9 @@ class Reading:
                 self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
             self._answer(marker)
+        elif marker in self._kept:
+            self._kept.discard(marker)
+            self._say(marker, cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)
 
@@ -204,7 +241,7 @@ class Reading:
     def _end_of_text(self) -> None:
         """Keep white space that is all there is of the message."""
         if self._pending and self._kind is SegmentKind.CONTENT and not self._marked:
-            self._deliver("".join(self._pending), self.cursor.position)
+            self._release()
 
     def _emit(self, stop: int) -> None:
         """Consume the text up to `stop` in the buffer."""
@@ -223,7 +260,7 @@ class Reading:
         if self._blank:
             solid = text.lstrip()
             if not solid:
-                self._pending.append(text)
+                self._pending.append((text, end))
                 return
             self._blank = False
             if self._trim:
@@ -233,16 +270,21 @@ class Reading:
             solid = text.rstrip()
             if len(solid) < len(text):
                 if not solid:
-                    self._pending.append(text)
+                    self._pending.append((text, end))
                     return
                 tail = text[len(solid) :]
-                self._deliver("".join([*self._pending, solid]), end - len(tail))
-                self._pending = [tail]
+                self._release()
+                self._deliver(solid, end - len(tail))
+                self._pending = [(tail, end)]
                 return
-        if self._pending:
-            text = "".join([*self._pending, text])
-            self._pending = []
+        self._release()
         self._deliver(text, end)
+
+    def _release(self) -> None:
+        """Deliver white space that was held back."""
+        for text, end in self._pending:
+            self._deliver(text, end)
+        self._pending = []
 
     def _deliver(self, text: str, end: int) -> None:
         if self._kind is SegmentKind.REASONING:

@@ -65,7 +65,8 @@ class TaggedCalls(TagRules):
                     cursor.at = len(cursor.buffer)
                     reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
                     return True
-                return False
+                reading.stay()
+                return self.special
             yield from cursor.skip_space()
             start = cursor.position
             cursor.at += len(self.call.open)
