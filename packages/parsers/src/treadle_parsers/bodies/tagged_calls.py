@@ -58,7 +58,8 @@ class TaggedCalls(TagRules):
 
     def follow(self, opener: str) -> str:
         """Return what must follow the opening of a block: that of a call."""
-        return partly(self.call.open) if opener in self.block_opens else ""
+        plain = opener in self.block_opens and not self.special
+        return partly(self.call.open) if plain else ""
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls of a block, or one call that stands alone."""
@@ -70,7 +71,8 @@ class TaggedCalls(TagRules):
                     cursor.at = len(cursor.buffer)
                     reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
                     return True
-                return False
+                reading.stay()
+                return self.special
             yield from cursor.skip_space()
             start = cursor.position
             cursor.at += len(self.call.open)
