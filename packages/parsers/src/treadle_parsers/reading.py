@@ -21,8 +21,8 @@ class Reading:
 
     __slots__ = (
         "_blank",
-        "_kind",
         "_kept",
+        "_kind",
         "_marked",
         "_next",
         "_pending",
@@ -119,7 +119,7 @@ class Reading:
         rule = table.rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
-            likely = rule.begins.match(cursor.buffer, cursor.at)
+            likely = rule.begins.match(cursor.buffer, cursor.at) and not self.draft.full
             for body in rule.bodies if likely else ():
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
