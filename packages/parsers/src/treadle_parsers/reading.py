@@ -8,10 +8,11 @@ other text is kept as it is.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from treadle_parsers.cursor import Cursor, Markers, Steps
 from treadle_parsers.draft import CallDraft, Draft
+from treadle_parsers.lookahead import any_of
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 CUT_MARKER = 3
 """Fewest characters in which the beginning of a marker at the end of the text is recognised."""
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A body that can refuse an opener by what follows it: most prose costs nothing this way."""
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow `opener`, a pattern of `lookahead`; empty when anything may."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,11 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """What closes a call: framing right after a call or marker, text within running text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """A control token: the text goes on as if it weren't there."""
 
@@ -51,7 +66,7 @@ class Call:
     bodies: tuple["Body", ...]
 
 
-Rule: TypeAlias = Think | Answer | Drop | Skip | Call
+Rule: TypeAlias = Think | Answer | Drop | Stray | Skip | Call
 
 
 class Table:
@@ -64,7 +79,18 @@ class Table:
         self.closes: tuple[str, ...] = tuple(
             literal for literal, rule in rules.items() if isinstance(rule, Answer)
         )
-        self.markers: Markers = Markers(tuple(rules))
+        self.markers: Markers = Markers(tuple(rules), _follows(rules))
+
+
+def _follows(rules: Mapping[str, Rule]) -> dict[str, str]:
+    """Return what must follow each literal that may begin a call."""
+    calls = {literal: rule for literal, rule in rules.items() if isinstance(rule, Call)}
+    return {
+        literal: any_of(
+            [body.follow(literal) if isinstance(body, Choosy) else "" for body in rule.bodies]
+        )
+        for literal, rule in calls.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +111,7 @@ class Plan:
         calls: dict[str, Rule] = {opener: Call(several) for opener, several in bodies.items()}
         skips: dict[str, Rule] = dict.fromkeys(form.control, Skip())
         drops: dict[str, Rule] = {**skips, **dict.fromkeys(form.framing, Drop())}
-        strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
+        strays: dict[str, Rule] = {stray: Stray() for body in form.bodies for stray in body.strays}
         closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
@@ -103,7 +129,6 @@ class Reading:
     __slots__ = (
         "_blank",
         "_kind",
-        "_kept",
         "_marked",
         "_next",
         "_pending",
@@ -127,7 +152,6 @@ class Reading:
         self._blank = True
         self._marked = False
         self._trim = False
-        self._kept: set[str] = set()
         self._pending: list[tuple[str, int]] = []
 
     def message(self) -> Steps[None]:
@@ -203,11 +227,9 @@ class Reading:
             for body in rule.bodies:
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
-                    self._kept.clear()
                     self._enter(self._next, trim=self._next is SegmentKind.REASONING)
                     return
             self._say(marker, start)
-            self._kept.update(stray for body in rule.bodies for stray in body.strays)
         elif isinstance(rule, Skip):
             return
         elif isinstance(rule, Think):
@@ -217,8 +239,7 @@ class Reading:
                 self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
             self._answer(marker)
-        elif marker in self._kept:
-            self._kept.discard(marker)
+        elif isinstance(rule, Stray) and not self._blank:
             self._say(marker, cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)

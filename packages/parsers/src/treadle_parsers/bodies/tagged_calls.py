@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from treadle_parsers import coercion
 from treadle_parsers.cursor import Steps
+from treadle_parsers.lookahead import partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.schema import Schema
@@ -54,6 +55,11 @@ class TaggedCalls(TagRules):
     def strays(self) -> tuple[str, ...]:
         """What closes a block, and a call."""
         return (*(block.close for block in self.blocks), self.call_close)
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening of a block: that of a call."""
+        block = opener in self.block_opens and not self.special
+        return partly(self.call.open) if block else ""
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls of a block, or one call that stands alone."""
