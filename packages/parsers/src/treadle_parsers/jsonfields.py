@@ -100,7 +100,7 @@ def _stopped(char: str) -> Outcome:
 class _Fields:
     """The fields of one call object."""
 
-    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_reading", "opened")
+    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_others", "_reading", "opened")
 
     def __init__(
         self, reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
@@ -110,13 +110,17 @@ class _Fields:
         self._keys = keys
         self._breakouts = breakouts
         self._has_arguments = False
+        self._others: list[str] = []
         self.opened = False
         """The field just read opened a wrapper object: its fields follow."""
 
     def complete(self) -> None:
-        """The object is complete: a call without arguments has none to give."""
+        """The object is complete: without arguments a call has none to give.
+
+        An object that names nothing is itself what is kept as the arguments.
+        """
         if not self._has_arguments:
-            self._call.add("{}")
+            self._call.add("{}" if self._call.name else "{" + ", ".join(self._others) + "}")
 
     def field(self) -> Steps[Outcome]:
         """Read one key, its colon and its value."""
@@ -146,6 +150,8 @@ class _Fields:
         outcome = yield from read_value(self._reading, value.append, self._breakouts)
         if outcome is Outcome.DONE and char == '"':
             self._take(name, _string("".join(value)))
+        if not self._call.name:
+            self._others.append(f"{''.join(key)}: {''.join(value)}")
         return outcome
 
     def _take(self, key: str, value: str) -> None:

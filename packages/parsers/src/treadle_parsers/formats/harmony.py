@@ -35,7 +35,7 @@ HARMONY = Format(
     thinking=(),
     framing=("<|end|>", "<|return|>", "<|call|>"),
     turn=r"(?s)\A(?:.*<\|start\|>(?!assistant))?"
-        r"(?:(?!<\|start\|>assistant).)*(?=<\|start\|>assistant)",
+    r"(?:(?!<\|start\|>assistant).)*(?=<\|start\|>assistant)",
 )
 
 FORMATS = (HARMONY,)
