@@ -13,7 +13,8 @@ from treadle_parsers.draft import Draft
 from treadle_parsers.errors import StreamClosedError
 from treadle_parsers.events import Event
 from treadle_parsers.format import Format
-from treadle_parsers.reading import Plan, Reading
+from treadle_parsers.plan import Plan
+from treadle_parsers.reading import Reading
 from treadle_parsers.records import ParsedMessage, ToolCall, ToolSchema
 from treadle_parsers.toolbox import Toolbox
 

@@ -6,121 +6,14 @@ between two markers is framing, and so is white space around the text of a think
 other text is kept as it is.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
-
-from treadle_parsers.cursor import Cursor, Markers, Steps
+from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
-from treadle_parsers.lookahead import any_of
+from treadle_parsers.plan import Answer, Call, Plan, Skip, Stray, Table, Think
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
-if TYPE_CHECKING:
-    from treadle_parsers.format import Body, Format, Thinking
-
 CUT_MARKER = 3
 """Fewest characters in which the beginning of a marker at the end of the text is recognised."""
-
-
-@runtime_checkable
-class Choosy(Protocol):
-    """A body that can refuse an opener by what follows it: most prose costs nothing this way."""
-
-    def follow(self, opener: str) -> str:
-        """Return what must follow `opener`, a pattern of `lookahead`; empty when anything may."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Think:
-    """Go to reasoning."""
-
-    thinking: "Thinking"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Go back to content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Framing: nothing happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stray:
-    """What closes a call: framing right after a call or marker, text within running text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A control token: the text goes on as if it weren't there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call may begin, in one of these ways."""
-
-    bodies: tuple["Body", ...]
-
-
-Rule: TypeAlias = Think | Answer | Drop | Stray | Skip | Call
-
-
-class Table:
-    """The markers of one mode and what each means."""
-
-    __slots__ = ("closes", "markers", "rules")
-
-    def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self.rules: dict[str, Rule] = dict(rules)
-        self.closes: tuple[str, ...] = tuple(
-            literal for literal, rule in rules.items() if isinstance(rule, Answer)
-        )
-        self.markers: Markers = Markers(tuple(rules), _follows(rules))
-
-
-def _follows(rules: Mapping[str, Rule]) -> dict[str, str]:
-    """Return what must follow each literal that may begin a call."""
-    calls = {literal: rule for literal, rule in rules.items() if isinstance(rule, Call)}
-    return {
-        literal: any_of(
-            [body.follow(literal) if isinstance(body, Choosy) else "" for body in rule.bodies]
-        )
-        for literal, rule in calls.items()
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A format compiled: the markers of its two modes. Built once for each format."""
-
-    content: Table
-    reasoning: Table
-    first: "Body | None" = None
-
-    @classmethod
-    def of(cls, form: "Format") -> "Plan":
-        """Compile `form`."""
-        bodies: dict[str, tuple[Body, ...]] = {}
-        for body in form.bodies:
-            for opener in body.openers:
-                bodies[opener] = (*bodies.get(opener, ()), body)
-        calls: dict[str, Rule] = {opener: Call(several) for opener, several in bodies.items()}
-        skips: dict[str, Rule] = dict.fromkeys(form.control, Skip())
-        drops: dict[str, Rule] = {**skips, **dict.fromkeys(form.framing, Drop())}
-        strays: dict[str, Rule] = {stray: Stray() for body in form.bodies for stray in body.strays}
-        closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
-        opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
-        return cls(
-            first=form.first,
-            content=Table({**strays, **drops, **closes, **opens, **calls}),
-            reasoning=Table(
-                {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
-            ),
-        )
 
 
 class Reading:
@@ -224,7 +117,8 @@ class Reading:
         rule = table.rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
-            for body in rule.bodies:
+            likely = rule.begins.match(cursor.buffer, cursor.at) and not self.draft.full
+            for body in rule.bodies if likely else ():
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
                     self._enter(self._next, trim=self._next is SegmentKind.REASONING)

@@ -9,9 +9,10 @@ import html
 from dataclasses import dataclass, field
 
 from treadle_parsers import coercion, schema
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.lookahead import END
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus
 from treadle_parsers.tagged import Head, ValueText, name_of

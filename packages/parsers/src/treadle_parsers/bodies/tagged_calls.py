@@ -58,8 +58,8 @@ class TaggedCalls(TagRules):
 
     def follow(self, opener: str) -> str:
         """Return what must follow the opening of a block: that of a call."""
-        block = opener in self.block_opens and not self.special
-        return partly(self.call.open) if block else ""
+        plain = opener in self.block_opens and not self.special
+        return partly(self.call.open) if plain else ""
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls of a block, or one call that stands alone."""
