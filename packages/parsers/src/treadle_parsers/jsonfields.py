@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from treadle_parsers import jsontext
+from treadle_parsers import coercion, jsontext
 from treadle_parsers.cursor import Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsontext import Scan, ValueScan
@@ -106,7 +106,7 @@ def _stopped(char: str) -> Outcome:
 class _Fields:
     """The fields of one call object."""
 
-    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_reading", "opened")
+    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_others", "_reading", "opened")
 
     def __init__(
         self, reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
@@ -116,20 +116,27 @@ class _Fields:
         self._keys = keys
         self._breakouts = breakouts
         self._has_arguments = False
+        self._others: list[str] = []
         self.opened = False
         """The field just read opened a wrapper object: its fields follow."""
 
     def complete(self) -> None:
-        """The object is complete: a call without arguments has none to give."""
+        """The object is complete: without arguments a call has none to give.
+
+        An object that names nothing is itself what is kept as the arguments.
+        """
         if not self._has_arguments:
-            self._call.add("{}")
+            self._call.add("{}" if self._call.name else "{" + ", ".join(self._others) + "}")
 
     def field(self) -> Steps[Outcome]:
         """Read one key, its colon and its value."""
         cursor = self._reading.cursor
-        key = self._plain() or (yield from self._text())
-        if isinstance(key, Outcome):
-            return key
+        key = self._plain()
+        if not key:
+            text = yield from self._text()
+            if isinstance(text, Outcome):
+                return text
+            key = _string(text)
         char = cursor.solid() or (yield from cursor.skip_space())
         if char != ":":
             return _stopped(char)
@@ -146,11 +153,21 @@ class _Fields:
             return Outcome.DONE
         if key in self._keys.arguments and not self._has_arguments:
             return (yield from self._arguments(char))
-        value = self._plain() or (yield from self._text())
-        if isinstance(value, Outcome):
-            return value
+        return (yield from self._other(key, char))
+
+    def _other(self, key: str, char: str) -> Steps[Outcome]:
+        """Read a value that isn't the arguments, and take what it tells."""
+        value = self._plain()
+        text: str | Outcome = f'"{value}"'
+        if not value:
+            text = yield from self._text()
+            if isinstance(text, Outcome):
+                return text
+            value = _string(text)
         if char == '"':
             self._take(key, value)
+        if not self._call.name:
+            self._others.append(f"{coercion.encode(key)}: {text}")
         return Outcome.DONE
 
     def _plain(self) -> str:
@@ -163,10 +180,10 @@ class _Fields:
         return found[1]
 
     def _text(self) -> Steps[str | Outcome]:
-        """Read a value; return the string that it is, or how reading ended."""
+        """Read a value; return its text, or how reading ended."""
         parts: list[str] = []
         outcome = yield from read_value(self._reading, parts.append, self._breakouts)
-        return _string("".join(parts)) if outcome is Outcome.DONE else outcome
+        return "".join(parts) if outcome is Outcome.DONE else outcome
 
     def _take(self, key: str, value: str) -> None:
         if key in self._keys.name or (key in self._keys.wrapper and not self._call.name):

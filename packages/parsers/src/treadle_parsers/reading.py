@@ -8,7 +8,7 @@ other text is kept as it is.
 
 from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
-from treadle_parsers.plan import Answer, Call, Plan, Skip, Table, Think
+from treadle_parsers.plan import Answer, Call, Plan, Skip, Stray, Table, Think
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
@@ -21,7 +21,6 @@ class Reading:
 
     __slots__ = (
         "_blank",
-        "_kept",
         "_kind",
         "_marked",
         "_next",
@@ -46,7 +45,6 @@ class Reading:
         self._blank = True
         self._marked = False
         self._trim = False
-        self._kept: set[str] = set()
         self._pending: list[tuple[str, int]] = []
 
     def message(self) -> Steps[None]:
@@ -128,11 +126,9 @@ class Reading:
             for body in rule.bodies if likely else ():
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
-                    self._kept.clear()
                     self._enter(self._next, trim=self._next is SegmentKind.REASONING)
                     return
             self._say(marker, start)
-            self._kept.update(rule.strays)
         elif isinstance(rule, Skip):
             return
         elif isinstance(rule, Think):
@@ -142,8 +138,7 @@ class Reading:
                 self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
             self._answer(marker)
-        elif marker in self._kept:
-            self._kept.discard(marker)
+        elif isinstance(rule, Stray) and not self._blank:
             self._say(marker, cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)

@@ -170,6 +170,7 @@ class TaggedArguments:
         body, cursor, call = self._body, self._reading.cursor, self._call
         found = yield from body.param.look(cursor, len(body.param.open))
         if found is None:
+            self._broken = True
             cursor.at += len(body.param.open)
             if cursor.ended:
                 found_next = yield from cursor.skip_to(body.structure)

@@ -49,6 +49,8 @@ class JsonArray:
         if self.close:
             sequences.append((self.close, END))
             ends.append(self.close)
+        elif not self.bare:
+            ends.append(self.open)
         object.__setattr__(self, "_ends", Markers(tuple(ends)))
         object.__setattr__(self, "_breakouts", Breakouts(sequences=tuple(sequences)))
 
