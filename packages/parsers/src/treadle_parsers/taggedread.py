@@ -75,7 +75,7 @@ class TagRules:
         closes = tuple(block.close for block in self.blocks)
         outer = tuple(dict.fromkeys((*closes, *opens)))
         begins = (*opens, self.call.open, END)
-        after = {literal: begins for literal in (*outer, self.call.open)}
+        after = dict.fromkeys((*outer, self.call.open), begins)
         after[self.call_close] = (*outer, self.call.open, END)
         after[self.param_close] = (self.param.open, self.call_close, *outer, self.call.open, END)
         literals = (*after, self.param.open, *((CDATA,) if self.xml else ()))
