@@ -17,9 +17,11 @@ from treadle_parsers.spellings import ESCAPE, LONGEST_ESCAPE, number, unescaped
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _SPACE = re.compile(r"\s+")
-_NUMBERS = re.compile(r"[\d\s,.\-+eE]*")
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_LOOSE_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_ITEM = re.compile(rf"\s*({_NUMBER.pattern})\s*,")
+_LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_OPENS = re.compile(r"[\[(\s]+")
 _LONG_RUN = 48
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
@@ -94,7 +96,7 @@ class LiteralScan:
     def _token(self, text: str, at: int, *, ended: bool) -> int:
         char = text[at]
         if self._closers and char == self._closers[-1] and self._expect is not Expect.COLON:
-            return self._close(at)
+            return self._close(text, at)
         if self._expect is Expect.AFTER:
             if char == ",":
                 self._comma = True
@@ -125,20 +127,32 @@ class LiteralScan:
                 return at
         char = text[at]
         if char in _CLOSER:
-            if self._expect is Expect.KEY:
-                return self._bad(at)
-            self._separate()
-            self._closers.append(_CLOSER[char])
-            self.out.append(_JSON[char])
-            self._expect = Expect.KEY if char == "{" else Expect.VALUE
-            return at + 1
+            return self._bad(at) if self._expect is Expect.KEY else self._open(text, at)
         return self._bare(text, at, ended=ended)
 
-    def _close(self, at: int) -> int:
-        self.out.append(_JSON[self._closers.pop()])
+    def _close(self, text: str, at: int) -> int:
+        closers = self._closers
+        while closers and text.startswith(closers[-1], at):
+            self.out.append(_JSON[closers.pop()])
+            at += 1
         self._comma = False
         self._value_done()
-        return at + 1
+        return at
+
+    def _open(self, text: str, at: int) -> int:
+        """Take an opening bracket, and those of arrays that follow it at once."""
+        self._separate()
+        if text[at] == "{":
+            self._closers.append("}")
+            self.out.append("{")
+            self._expect = Expect.KEY
+            return at + 1
+        found = _OPENS.match(text, at)
+        opened = "".join(found.group().split()) if found else text[at]
+        self._closers.extend(_CLOSER[char] for char in opened)
+        self.out.append("[" * len(opened))
+        self._expect = Expect.VALUE
+        return found.end() if found else at + 1
 
     def _value_done(self) -> None:
         self._expect = Expect.AFTER
@@ -155,13 +169,15 @@ class LiteralScan:
             self._comma = False
 
     def _number(self, text: str, at: int) -> int:
-        """Take one number, or a long run of them; `at` when that isn't plain."""
-        if self._closers[-1] == "]" and len(text) - at > _LONG_RUN:
-            stop = self._numbers(text, at)
+        """Take one number, or several of an array; `at` when that isn't plain."""
+        if self._bare_value and len(self._closers) == 1:
+            return at
+        if self._closers[-1] == "]":
+            stop = self._items(text, at)
             if stop > at:
                 return stop
         found = _NUMBER.match(text, at)
-        if found is None or (self._bare_value and len(self._closers) == 1):
+        if found is None:
             return at
         stop = found.end()
         if stop >= len(text) or text[stop] not in ",]}) \n":
@@ -170,6 +186,19 @@ class LiteralScan:
         self.out.append(found.group())
         self._value_done()
         return stop
+
+    def _items(self, text: str, at: int) -> int:
+        """Take numbers that commas follow; `at` when there is none."""
+        if len(text) - at > _LONG_RUN:
+            stop = self._numbers(text, at)
+            if stop > at:
+                return stop
+        while found := _ITEM.match(text, at):
+            self._separate()
+            self.out.append(found[1])
+            self._comma = True
+            at = found.end()
+        return at
 
     def _numbers(self, text: str, at: int) -> int:
         """Take a long run of numbers at once; `at` when there is none."""
