@@ -11,6 +11,7 @@ import re
 from enum import Enum
 from typing import Any
 
+from treadle_parsers import jsondeep
 from treadle_parsers.lookahead import string_stop
 
 _OUTSIDE = re.compile(r"[^\s0-9+\-.,:A-Za-z_]")
@@ -18,11 +19,6 @@ STRING_STOP = re.compile(string_stop(()))
 """What ends a run of plain characters inside a string."""
 _SCALAR = re.compile(r"[^0-9+\-.A-Za-z]")
 _CLOSER = {"{": "}", "[": "]"}
-_TOKEN = re.compile(
-    r'[\t\n\r ]*(?:([{}\[\]:,])|"([^"\\\x00-\x1f]*)|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?'
-    r"|true|false|null))"
-)
-_STRING_REST = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|[^"\\\x00-\x1f]+|"')
 
 
 class Scan(Enum):
@@ -143,7 +139,7 @@ def load(text: str) -> Any:
     try:
         return _decode(text)
     except RecursionError:
-        if valid_without_recursion(text):
+        if jsondeep.is_valid(text):
             return TooDeep()
         raise ValueError("not JSON") from None
 
@@ -174,58 +170,3 @@ def _huge(digits: str) -> int:
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 _LONG_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_int=_huge)
-
-
-def valid_without_recursion(text: str) -> bool:
-    """Check `text` against the JSON grammar with an explicit stack."""
-    stack: list[str] = []
-    expect = "value"
-    at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            return expect == "end" and not text[at:].strip("\t\n\r ")
-        at = found.end()
-        mark = found[1]
-        if found[2] is not None:
-            at = _string_end(text, at)
-            if at < 0:
-                return False
-            mark = '"'
-        expect = _next_state(expect, mark or "0", stack)
-        if not expect:
-            return False
-    return expect == "end"
-
-
-def _string_end(text: str, at: int) -> int:
-    while True:
-        found = _STRING_REST.match(text, at)
-        if found is None:
-            return -1
-        at = found.end()
-        if found.group() == '"':
-            return at
-
-
-def _next_state(expect: str, mark: str, stack: list[str]) -> str:
-    """Return what may follow `mark`, empty when `mark` can't stand here."""
-    after = ("comma " + stack[-1]) if stack else "end"
-    if mark in "}]":
-        empty = expect == ("first key" if mark == "}" else "first value")
-        if not stack or stack[-1] != mark or not (empty or expect.startswith("comma")):
-            return ""
-        stack.pop()
-        return ("comma " + stack[-1]) if stack else "end"
-    if expect in ("value", "first value"):
-        if mark in _CLOSER:
-            stack.append(_CLOSER[mark])
-            return "first key" if mark == "{" else "first value"
-        return after if mark in '"0' else ""
-    if expect in ("key", "first key"):
-        return "colon" if mark == '"' else ""
-    if expect == "colon":
-        return "value" if mark == ":" else ""
-    if expect.startswith("comma") and mark == ",":
-        return "key" if expect.endswith("}") else "value"
-    return ""

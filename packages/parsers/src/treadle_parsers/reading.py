@@ -89,7 +89,7 @@ class Reading:
     def _text(self) -> Steps[str]:
         """Pass text on up to the next marker; consume and return it, empty at the end."""
         cursor = self.cursor
-        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+        table = self._table()
         markers = table.markers
         while True:
             found = markers.search(cursor)
@@ -104,6 +104,12 @@ class Reading:
                 return ""
             yield
 
+    def _table(self) -> Table:
+        """Return the markers that count now."""
+        if self.draft.full:
+            return self.plan.quiet
+        return self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+
     def _begins_close(self, table: Table, rest: str) -> bool:
         """Say whether the text ended within the marker that closes the thinking block."""
         if self._kind is SegmentKind.CONTENT or len(rest) < CUT_MARKER or rest[0] not in "<[":
@@ -113,11 +119,10 @@ class Reading:
     def _follow(self, marker: str) -> Steps[None]:
         cursor = self.cursor
         reasoning = self._kind is SegmentKind.REASONING
-        table = self.plan.reasoning if reasoning else self.plan.content
-        rule = table.rules[marker]
+        rule = self._table().rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
-            likely = rule.begins.match(cursor.buffer, cursor.at) and not self.draft.full
+            likely = rule.begins.match(cursor.buffer, cursor.at)
             for body in rule.bodies if likely else ():
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
