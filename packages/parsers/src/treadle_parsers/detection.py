@@ -1,15 +1,16 @@
 """Which format a model writes, from its chat template, its id or a text, with the evidence.
 
 A template counts by the markers it holds: those of every format are looked for, and a
-longer or rarer marker weighs more. Where several formats fit alike, all are named and none is
-chosen.
+longer or rarer marker weighs more. A text counts by the calls that can be read in it; of formats
+that read the same calls, those fit best that leave the least of the text as content. Where several
+formats fit alike, all are named and none is chosen.
 """
 
 import re
 from dataclasses import dataclass
 
 from treadle_parsers.format import Format
-from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.records import CallStatus, ParsedMessage
 from treadle_parsers.registry import all_formats, get_parser
 
 
@@ -84,13 +85,15 @@ def detect(
 ) -> Detection:
     """Say which format fits; a template weighs most, then a text, then a model id."""
     evidence: list[str] = []
-    scores: dict[str, int] = {}
+    scores: dict[str, float] = {}
     for name, markers in _marks(chat_template or "").items():
         scores[name] = 4 * sum(map(len, markers))
         evidence.append(f"the chat template holds {', '.join(map(repr, markers))} ({name})")
-    for name, calls in _readable(text or "").items():
-        scores[name] = scores.get(name, 0) + 2 * sum(len(call.raw) for call in calls)
-        evidence.append(f"the text holds {len(calls)} readable calls of {calls[0].name!r} ({name})")
+    for name, message in _readable(text or "").items():
+        good = [call for call in message.tool_calls if call.status is CallStatus.OK]
+        left = len(message.content) / (len(message.text) + 1)  # under 1: decides between equals
+        scores[name] = scores.get(name, 0) + 2 * sum(len(call.raw) for call in good) - left
+        evidence.append(f"the text holds {len(good)} readable calls of {good[0].name!r} ({name})")
     named = _by_id(model_id) if model_id else None
     if named:
         scores[named] = scores.get(named, 0) + 1
@@ -123,15 +126,15 @@ def _marks(source: str) -> dict[str, list[str]]:
     return found
 
 
-def _readable(text: str) -> dict[str, list[ToolCall]]:
-    """Return, for each format in which `text` holds calls, those that can be read."""
-    found: dict[str, list[ToolCall]] = {}
-    for form in all_formats() if text else ():
-        calls = get_parser(form.name).parse(text).tool_calls
-        good = [call for call in calls if call.status is CallStatus.OK]
-        if good and len(good) == len(calls):
-            found[form.name] = good
-    return found
+def _readable(text: str) -> dict[str, ParsedMessage]:
+    """Return what the formats read in `text` that find a call which can be read."""
+    forms = all_formats() if text else ()
+    messages = {form.name: get_parser(form.name).parse(text) for form in forms}
+    return {
+        name: message
+        for name, message in messages.items()
+        if any(call.status is CallStatus.OK for call in message.tool_calls)
+    }
 
 
 def evidence_of(form: Format) -> list[str]:
