@@ -54,7 +54,8 @@ def _unreadable(arguments: str) -> str:
         return "the arguments are not JSON"
     if isinstance(value, dict):
         return "the arguments are JSON, but what stands around them is not as the format wants it"
-    return f"the arguments are {_quoted(value)}, not a JSON object"
+    kind = "an array" if isinstance(value, list) else "a single value"
+    return f"the arguments are {kind}, not an object"
 
 
 def _refuse(constant: str) -> Any:

@@ -14,9 +14,10 @@ from io import TextIOWrapper
 from treadle_parsers.cli import inputs, outputs, texts
 from treadle_parsers.cli.flags import flags
 from treadle_parsers.errors import CommandInputError, ParserError
+from treadle_parsers.format import Format
 from treadle_parsers.parser import Parser
 from treadle_parsers.records import ToolSchema
-from treadle_parsers.registry import all_formats, get_parser
+from treadle_parsers.registry import get_parser, list_parsers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,10 +107,23 @@ def _named(options: argparse.Namespace) -> Parser:
     raise CommandInputError(f"no single format is named{candidates}; give one with --format NAME")
 
 
+def _installed() -> list[Format]:
+    """Return all formats, those of plugins too; a plugin that can't be loaded is told of."""
+    forms: dict[str, Format] = {}
+    for name in list_parsers():
+        try:
+            form = get_parser(name).format
+        except ParserError as error:
+            print(f"treadle-parse: {error}", file=sys.stderr)
+        else:
+            forms[form.name] = form
+    return [forms[name] for name in sorted(forms)]
+
+
 def _list(*, as_json: bool) -> int:
     from treadle_parsers.traits import typing_of  # every body; nothing else here needs them
 
-    forms = all_formats()
+    forms = _installed()
     if as_json:
         outputs.print_json(
             [
