@@ -143,3 +143,8 @@ def evidence_of(form: Format) -> list[str]:
         return [*form.signature]
     first = form.bodies[0].openers[0]
     return [first] if len(first) >= _COMMON else []
+
+
+def model_ids_of(form: Format) -> tuple[str, ...]:
+    """Return the regular expressions of model ids that name `form`."""
+    return tuple(pattern for pattern, name in _MODEL_IDS if name == form.name)

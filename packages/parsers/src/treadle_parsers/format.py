@@ -113,3 +113,5 @@ class Format:
     """Regular expression of the header of an assistant turn, for `prefix=`."""
     call_id: CallId = numbered_id
     """Makes ids where the format has none."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the format's page should know besides; no parser reads it."""

@@ -30,6 +30,7 @@ COMMAND_R_PLUS = Format(
         ),
     ),
     thinking=(),
+    notes=("`directly-answer` is a call like any other: the template offers it as a tool.",),
     framing=("<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"),
     turn=_COHERE_TURN,
 )

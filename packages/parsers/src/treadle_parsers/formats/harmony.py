@@ -35,6 +35,9 @@ HARMONY = Format(
     thinking=(),
     framing=("<|end|>", "<|return|>", "<|call|>"),
     turn=r"(?=<\|start\|>assistant)",
+    notes=(
+        "Text in `commentary` without a recipient is content; text in `analysis` is reasoning.",
+    ),
 )
 
 FORMATS = (HARMONY,)

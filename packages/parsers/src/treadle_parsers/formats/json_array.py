@@ -11,6 +11,10 @@ JSON_ARRAY = Format(
     summary='[{"name": "f", "parameters": {"x": 1}}]',
     models="any model under a grammar for required calls",
     signature=(),
+    notes=(
+        'For texts written under a grammar (`tool_choice="required"`): in free text it takes any array '
+        "of objects with a name for calls.",
+    ),
     bodies=(
         JsonArray(
             open="[",

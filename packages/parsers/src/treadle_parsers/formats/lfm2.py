@@ -18,6 +18,10 @@ LFM2 = Format(
         PythonicCalls(open="[", bare=True, known=True),
     ),
     framing=("<|im_end|>",),
+    notes=(
+        "A list without markers is read too, but only when its first call names a tool of "
+        "`tools=`.",
+    ),
 )
 
 FORMATS = (LFM2,)

@@ -9,6 +9,10 @@ _KEYS = JsonKeys(arguments=("parameters", "arguments"))
 
 LLAMA3_JSON = Format(
     name="llama3_json",
+    notes=(
+        "Calls have no marker: an object in running text is a call only when it begins with the "
+        "name.",
+    ),
     aliases=("llama3", "llama4_json"),
     summary='{"name": "f", "parameters": {"x": 1}}; {...}',
     models="Llama 3.1 to 3.3, Llama 4 with a JSON template",

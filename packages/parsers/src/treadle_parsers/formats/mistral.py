@@ -41,6 +41,9 @@ MISTRAL = Format(
     ),
     thinking=(Thinking(open="[THINK]", close="[/THINK]", lead="", tail="", gap=""), Thinking()),
     calls_in_thinking=False,
+    notes=(
+        "Which of the two ways a model writes depends on its tokenizer version; both are read.",
+    ),
     framing=("</s>",),
     turn=r"\[/INST\]|\[/TOOL_RESULTS\]",
     call_id=_short_id,
