@@ -62,7 +62,7 @@ _TYPED = {
     "how it looks without one: pass `tools=`.",
     Typing.TAG: "The tag of an argument says its type. Where it says nothing, the schema decides.",
     Typing.SCHEMA: "Bare text between tags: the tool's schema gives the types, so pass `tools=`. "
-    "Without it every value is a string.",
+    "Without it every bare value is a string.",
     Typing.TEXT: "Bare text between tags, JSON wherever it can be, whatever the schema says.",
     Typing.BODY: "As the format's own body decides.",
 }
@@ -78,7 +78,7 @@ def page(form: Format, rules: dict[int, str]) -> str:
     parts = [
         f"# {form.name}",
         "<!-- Written by docs/generate.py from the format's description. -->",
-        f"{form.models}.",
+        f"{form.models[:1].upper()}{form.models[1:]}.",
         "\n".join(_facts(form)),
         *(f"> {note}" for note in form.notes),
         f"## Example\n\n{_fenced(text, 'text')}",
@@ -171,7 +171,11 @@ def _markers(form: Format) -> Iterator[str]:
     closers = dict.fromkeys(one for body in form.bodies for one in body.strays)
     frames = [(frame.open, frame.close) for frame in (form.content_frame, form.calls_frame)]
     framing = dict.fromkeys([*form.framing, *(one for pair in frames for one in pair if one)])
-    for label, literals in (("begin calls", openers), ("end them", closers), ("framing", framing)):
+    for label, literals in (
+        ("begin calls", openers),
+        ("framing outside of calls", closers),
+        ("framing everywhere", framing),
+    ):
         if literals:
             yield f"- {label}: {', '.join(map(_span, literals))}"
 

@@ -45,18 +45,19 @@ class Typing(StrEnum):
 
 
 def written_by(form: Format) -> Any:
-    """Return the body that renders the calls of `form`, channels looked through."""
+    """Return the body that renders the calls of `form`: in channels, and under a suffix, the one
+    inside.
+    """
     body = form.bodies[0] if form.bodies else None
+    if isinstance(body, SuffixedCalls):
+        return body.calls(body.default)
     return body.tool if isinstance(body, Channels) else body
 
 
 def typing_of(form: Format) -> Typing:
     """Return where the types of values in calls of `form` come from, as it renders them."""
-    body = written_by(form)
-    if isinstance(body, SuffixedCalls):
-        body = body.calls(body.default)
-    match body:
-        case TagRules():
+    match written_by(form):
+        case TagRules() as body:
             return _tagged(body)
         case NestedCalls():
             return Typing.SCHEMA

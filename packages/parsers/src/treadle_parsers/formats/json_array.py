@@ -12,8 +12,8 @@ JSON_ARRAY = Format(
     models="any model under a grammar for required calls",
     signature=(),
     notes=(
-        'For texts written under a grammar (`tool_choice="required"`): in free text it takes any array '
-        "of objects with a name for calls.",
+        'For texts written under a grammar (`tool_choice="required"`): in free text any array of '
+        "objects with a name counts as calls.",
     ),
     bodies=(
         JsonArray(
