@@ -55,6 +55,7 @@ tools = [
     },
 ]
 """
+_WIDTH = 80
 _TYPED = {
     Typing.JSON: "The model writes JSON. Its text is the argument; a schema only checks it.",
     Typing.PYTHON: "The model writes Python literals, which become JSON; a schema only checks it.",
@@ -119,11 +120,12 @@ def _facts(form: Format) -> Iterator[str]:
 
 
 def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) -> str:
-    lines = "\n".join(f"    {_literal(line)}" for line in text.splitlines(keepends=True))
+    pieces = [piece for line in text.splitlines(keepends=True) for piece in _pieces(line)]
+    lines = "\n".join(f"    {_literal(piece)}" for piece in pieces)
     calls = "".join(
         f"    ({_literal(call.name)}, {_literal(call.arguments)}),\n" for call in message.tool_calls
     )
-    ids = ", ".join(_literal(call.id) for call in message.tool_calls)
+    ids = "".join(f"    {_literal(call.id)},\n" for call in message.tool_calls)
     begun = "".join(f"\n    {_literal(one)},\n" for one in triggers)
     return (
         "from treadle_parsers import get_parser\n\n"
@@ -133,11 +135,21 @@ def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) 
         f"assert message.reasoning == {_literal(message.reasoning)}\n"
         f"assert message.content == {_literal(message.content)}\n"
         f"assert [(call.name, call.arguments) for call in message.tool_calls] == [\n{calls}]\n"
-        f"assert [call.id for call in message.tool_calls] == [{ids}]\n"
+        f"assert [call.id for call in message.tool_calls] == [\n{ids}]\n"
         'assert all(call.status == "ok" for call in message.tool_calls)\n'
         f'assert parser.structural_tag(tools)["format"]["triggers"] == [{begun}]\n'
         'assert parser.gbnf(tools).startswith("root ::= ")'
     )
+
+
+def _pieces(line: str) -> list[str]:
+    """Cut a line of a text before tags, brackets and words, so that its source stays readable."""
+    pieces = [""]
+    for part in re.split(r"(?=<|\[)|(?<= )", line):
+        if len(pieces[-1]) + len(part) > _WIDTH and pieces[-1]:
+            pieces.append("")
+        pieces[-1] += part
+    return pieces
 
 
 def _literal(text: str) -> str:

@@ -1,8 +1,11 @@
 """The pages about formats are what the descriptions say now, and their examples run."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +43,50 @@ def test_the_example_of_a_page_runs(name):
     page = (DOCS / "formats" / f"{name}.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^(`{3,})python\n(.*?)\n\1$", page, re.DOTALL | re.MULTILINE)
     exec(compile(code[1], f"{name}.md", "exec"), {})
+
+
+ADDING = (DOCS / "adding-a-format.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", ADDING, re.DOTALL | re.MULTILINE)
+
+
+def python(*argv, **options):
+    return subprocess.run(
+        [sys.executable, *argv], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+def test_the_worked_example_of_a_new_format_runs():
+    done = python("-W", "error", "-c", "\n".join(blocks("python")))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_worked_example_is_a_plugin(tmp_path):
+    (module,) = [code for code in blocks("python") if code.startswith("# marlin_parser.py")]
+    (project,) = blocks("toml")
+    described = tomllib.loads(project)["project"]
+    info = tmp_path / "marlin_parser-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "marlin_parser.py").write_text(module, encoding="utf-8")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n"
+    )
+    points = described["entry-points"]["treadle_parsers.formats"]
+    lines = [f"{name} = {place}" for name, place in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[treadle_parsers.formats]", *lines]))
+    done = python(
+        *("-m", "treadle_parsers", "--format", "marlin-2"),
+        input="<|act|>f<|with|>{}<|done|>",
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert json.loads(done.stdout)["tool_calls"][0]["name"] == "f"
+
+
+def test_the_table_of_bodies_holds_every_body():
+    told = set(re.findall(r"`(?:bodies\.)?(\w+)\.[A-Z]\w+`", ADDING))
+    bodies = {path.stem for path in (DOCS.parent / "src/treadle_parsers/bodies").glob("[a-z]*.py")}
+    assert told == bodies | {"channels"}
+    for named in re.findall(r"`(formats/\w+\.py)`", ADDING):
+        assert (DOCS.parent / "src/treadle_parsers" / named).is_file()
