@@ -89,6 +89,8 @@ class Format:
     """One line: how a call looks."""
     models: str
     """Which models write it."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the format's page should know besides; no parser reads it."""
     bodies: tuple[Body, ...]
     """Ways of writing calls; `render` uses the first."""
     aliases: tuple[str, ...] = ()
@@ -113,5 +115,3 @@ class Format:
     """Regular expression of the header of an assistant turn, for `prefix=`."""
     call_id: CallId = numbered_id
     """Makes ids where the format has none."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the format's page should know besides; no parser reads it."""
