@@ -8,10 +8,10 @@ _LLAMA_TURN = r"<\|start_header_id\|>assistant<\|end_header_id\|>\n\n"
 
 FUNCTIONARY_V32 = Format(
     name="functionary_v32",
-    notes=("The recipient `all` is the user: what follows it is content.",),
     aliases=("functionary-v3.2",),
     summary='>>>f\\n{"x": 1}',
     models="Functionary v3.2",
+    notes=("The recipient `all` is the user: what follows it is content.",),
     signature=(">>>all",),
     content_frame=Frame(open=">>>all\n"),
     bodies=(

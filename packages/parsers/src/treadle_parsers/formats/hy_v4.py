@@ -37,9 +37,9 @@ def _calls(suffix: str) -> TaggedCalls:
 
 HY_V4 = Format(
     name="hy_v4",
-    notes=("The suffix differs between checkpoints: any is read, the default one is rendered.",),
     summary="<tool_calls:SUFFIX><tool_call:SUFFIX>f<arg_key:SUFFIX>x</arg_key:SUFFIX>...",
     models="Hunyuan 4",
+    notes=("The suffix differs between checkpoints: any is read, the default one is rendered.",),
     bodies=(SuffixedCalls(open="<tool_calls:", calls=_calls, default="6124c78e"),),
 )
 
