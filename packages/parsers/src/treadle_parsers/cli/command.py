@@ -23,6 +23,9 @@ from treadle_parsers.registry import get_parser, list_parsers
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = flags().parse_args(argv)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # it was closed
+        print("treadle-parse: standard output is closed", file=sys.stderr)
+        return 2
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -22,7 +22,7 @@ _STYLES: Mapping[str, str] = {
 }
 _MARGIN = 19
 _NARROWEST = 20
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ EXAMPLES = """\
 examples:
   treadle-parse --format hermes --tools tools.json reply.txt
   treadle-parse --model-id Qwen/Qwen3-8B --explain reply.txt
-  curl -sN ... | treadle-parse --format qwen3_coder --stream 0
+  generate | treadle-parse --format qwen3_coder --stream 0
   treadle-parse --format hermes reply.txt | treadle-parse --render --format kimi_k2
   treadle-parse --grammar gbnf --format hermes --tools tools.json"""
 
