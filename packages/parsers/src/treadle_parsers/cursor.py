@@ -8,18 +8,15 @@ where `buffer[0]` stands in the text.
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
+
+from treadle_parsers.lookahead import END, LOOK_AHEAD, whole_markers
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """A reader: yields when it needs more text, returns its result."""
-
-LOOK_AHEAD = 256
-"""Most characters of white space that a look-ahead crosses."""
-
-END = ""
-"""The end of the text, as a part of a look-ahead."""
 
 _NOT_SPACE = re.compile(r"\S")
 
@@ -54,6 +51,16 @@ class Cursor:
         while len(self.buffer) - self.at < size and not self.ended:
             yield
         return self.buffer[self.at : self.at + size]
+
+    def solid(self) -> str:
+        """Consume white space that has arrived; return the character after it, empty when that
+        hasn't arrived.
+        """
+        found = _NOT_SPACE.search(self.buffer, self.at)
+        if found is None:
+            return ""
+        self.at = found.start()
+        return found.group()
 
     def skip_space(self) -> Steps[str]:
         """Consume white space; return the character that follows, empty at the end of the text."""
@@ -150,21 +157,21 @@ class Cursor:
             yield
 
 
-_FOLLOW = {"{": r'(?=[\s"]|\Z)', "[": r"(?=[\s{A-Za-z_]|\Z)"}
-"""What must follow a bracket that is a marker by itself; other brackets cost nothing."""
-
-
 class Markers:
-    """A set of literals to look for, with the rule for a literal that has only partly arrived."""
+    """A set of literals to look for, with the rule for a literal that has only partly arrived.
+
+    A literal in `follows` counts only before what the pattern there accepts (see `lookahead`).
+    """
 
     __slots__ = ("_first", "_longest", "_pattern", "_prefixes", "literals")
 
-    def __init__(self, literals: tuple[str, ...]) -> None:
+    def __init__(
+        self, literals: tuple[str, ...], follows: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.literals: tuple[str, ...] = tuple(sorted(set(literals), key=len, reverse=True))
         self._longest = max(map(len, self.literals), default=0)
         never = r"(?!)"
-        whole = (re.escape(literal) + _FOLLOW.get(literal, "") for literal in self.literals)
-        self._pattern = re.compile("|".join(whole) or never)
+        self._pattern = re.compile(whole_markers(self.literals, follows) or never)
         firsts = "".join(sorted({literal[0] for literal in self.literals}))
         self._first = re.compile(f"[{re.escape(firsts)}]" if firsts else never)
         self._prefixes = frozenset(

@@ -9,9 +9,10 @@ import html
 from dataclasses import dataclass, field
 
 from treadle_parsers import coercion, schema
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.lookahead import END
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus
 from treadle_parsers.tagged import Head, ValueText, name_of
@@ -58,6 +59,8 @@ class TagRules:
     """Whether a tool `f` may be called as `f.f`."""
     self_typed: bool = False
     """Whether an argument is JSON where it can be, whatever the schema says."""
+    special: bool = False
+    """Whether the markers of blocks are special tokens, which are framing even without a call."""
     layout: Layout = field(default_factory=Layout)
     structure: Markers = field(init=False, repr=False, compare=False)
     """Every literal that has a meaning between arguments or in them."""
@@ -163,14 +166,12 @@ class TaggedArguments:
         found = yield from body.param.look(cursor, len(body.param.open))
         if found is None:
             cursor.at += len(body.param.open)
-            if cursor.ended:
-                found_next = yield from cursor.skip_to(body.structure)
-                if not found_next:
-                    self._reading.close_call(call, CallStatus.TRUNCATED)
-                    return False
-            else:
-                yield from cursor.skip_to(body.structure)
-            return True
+            cut = cursor.ended
+            after = yield from cursor.skip_to(body.structure)
+            self._broken |= after == body.param_close  # a value without a name
+            if cut and not after:
+                self._reading.close_call(call, CallStatus.TRUNCATED)
+            return bool(after) or not cut
         cursor.at = found.end()
         key = html.unescape(name_of(found)) if body.xml_names else name_of(found)
         call.add(("{" if not self._keys else ", ") + coercion.encode(key) + ": ")

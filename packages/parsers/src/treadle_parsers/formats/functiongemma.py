@@ -7,7 +7,7 @@ from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
 
-_HEAD = r"\s*(?:call:)?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
+_HEAD = r"\s*(?:call)?:?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
 
 
 def _dialect(mark: str) -> Dialect:
@@ -38,7 +38,7 @@ FUNCTIONGEMMA = Format(
             dialect=_dialect("<escape>"),
         ),
     ),
-    framing=("<end_of_turn>", "<start_function_response>", "<bos>", "<eos>"),
+    framing=("<end_of_turn>", "<start_function_response>"),
     turn=r"<start_of_turn>model\n",
 )
 

@@ -7,7 +7,7 @@ from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
 
-_HEAD = r"\s*(?:call:)?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
+_HEAD = r"\s*(?:call)?:?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
 
 
 def _dialect(mark: str) -> Dialect:
@@ -39,7 +39,7 @@ GEMMA4 = Format(
         Thinking(open="<|channel>thought", close="<channel|>"),
         Thinking(open="<|channel>", close="<channel|>"),
     ),
-    framing=("<turn|>", "<|tool_response>", "<bos>", "<eos>"),
+    framing=("<turn|>", "<|tool_response>"),
     turn=r"<\|turn>model\n",
 )
 
