@@ -187,6 +187,10 @@ def _markers(form: Format) -> Iterator[str]:
         ("begin calls", openers),
         ("framing outside of calls", closers),
         ("framing everywhere", framing),
+        (
+            "missing at the beginning when the prompt ends with it",
+            form.first.openers if form.first else (),
+        ),
     ):
         if literals:
             yield f"- {label}: {', '.join(map(_span, literals))}"

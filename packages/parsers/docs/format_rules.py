@@ -23,7 +23,8 @@ _BY_TYPING = {
     Typing.TEXT: ("Muse Glimmer",),
     Typing.BODY: (),
 }
-_ALWAYS = ("Unknown tools", "Truncation", "White space")
+_ALWAYS = ("Unknown tools", "Truncation", "White space", "Control tokens")
+_THINKING = ("Calls inside thinking", "A thinking block that ends", "A message that the prompt")
 
 
 def titles(source: str) -> dict[int, str]:
@@ -44,7 +45,7 @@ def rules_of(form: Format, message: ParsedMessage, known: dict[int, str]) -> lis
         wanted.append("MiniMax M3")
     unmarked = any({"{", "["} & {*one.openers} for one in form.bodies)
     wanted.append("Calls without a marker" if unmarked else "A marker needs")
-    wanted += ["Calls inside thinking"] if form.thinking else []
+    wanted += _THINKING if form.thinking else ()
     if [call.id for call in message.tool_calls] != ["call_0", "call_1"]:
         wanted.append("Ids")
     return sorted({_number(title, known) for title in wanted})
