@@ -2,13 +2,15 @@
 
 A template counts by the markers it holds: those of every format are looked for, and a
 longer or rarer marker weighs more. A text counts by the calls that can be read in it; of formats
-that read the same calls, those fit best that leave the least of the text as content. Where several
-formats fit alike, all are named and none is chosen.
+that read the same calls, those fit best that leave the least of the text as content, and of these,
+those that would write the calls as they stand. Where several formats fit alike, all are named and
+none is chosen.
 """
 
 import re
 from dataclasses import dataclass
 
+from treadle_parsers.errors import RenderError
 from treadle_parsers.format import Format
 from treadle_parsers.records import CallStatus, ParsedMessage
 from treadle_parsers.registry import all_formats, get_parser
@@ -89,7 +91,8 @@ def detect(
     for name, markers in _marks(chat_template or "").items():
         scores[name] = 4 * sum(map(len, markers))
         evidence.append(f"the chat template holds {', '.join(map(repr, markers))} ({name})")
-    for name, message in _readable(text or "").items():
+    readable = _readable(text or "")
+    for name, message in readable.items():
         good = [call for call in message.tool_calls if call.status is CallStatus.OK]
         left = len(message.content) / (len(message.text) + 1)  # under 1: decides between equals
         scores[name] = scores.get(name, 0) + 2 * sum(len(call.raw) for call in good) - left
@@ -102,6 +105,12 @@ def detect(
         return Detection(name=None, candidates=(), evidence=())
     best = max(scores.values())
     candidates = tuple(sorted(name for name, score in scores.items() if score == best))
+    exact = tuple(
+        name for name in candidates if name in readable and _written(readable[name], name)
+    )
+    if exact and exact != candidates:
+        evidence += [f"the calls stand there as they are rendered ({name})" for name in exact]
+        candidates = exact
     kept = tuple(line for line in evidence if any(_speaks(line, name) for name in candidates))
     name = candidates[0] if len(candidates) == 1 else None
     return Detection(name=name, candidates=candidates, evidence=kept)
@@ -135,6 +144,18 @@ def _readable(text: str) -> dict[str, ParsedMessage]:
         for name, message in messages.items()
         if any(call.status is CallStatus.OK for call in message.tool_calls)
     }
+
+
+def _written(message: ParsedMessage, name: str) -> bool:
+    """Say whether the calls of `message` stand in its text as the format `name` renders them, white
+    space aside.
+    """
+    good = [call for call in message.tool_calls if call.status is CallStatus.OK]
+    try:
+        rendered = get_parser(name).render(good)
+    except RenderError:
+        return False
+    return "".join(rendered.split()) in "".join(message.text.split())
 
 
 def evidence_of(form: Format) -> list[str]:
