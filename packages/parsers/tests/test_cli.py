@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -433,3 +434,29 @@ def test_importing_the_package_loads_no_command_line():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the sessions are written for a shell")
+def test_the_sessions_of_the_page_print_what_it_shows(tmp_path):
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (reply,) = re.findall(r"^```text\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tools,) = re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "reply.txt").write_text(reply, encoding="utf-8")
+    (tmp_path / "tools.json").write_text(tools, encoding="utf-8")
+    command = f'treadle-parse() {{ "{sys.executable}" -m treadle_parsers "$@"; }}\n'
+    sessions = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    steps = [step for session in sessions for step in session.removeprefix("$ ").split("\n$ ")]
+    assert len(steps) >= 8
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"}
+    for step in steps:
+        line, _, shown = step.partition("\n")
+        done = subprocess.run(
+            ["bash", "-c", command + line],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout.decode().rstrip("\n") == shown.rstrip("\n"), line

@@ -46,3 +46,12 @@ def test_colour_changes_nothing_but_the_colour(text):
     plain = rows(text, width=60)
     coloured = rows(text, width=60, colour=True)
     assert [re.sub("\x1b\\[[0-9;]*m", "", row) for row in coloured] == plain
+
+
+def test_a_call_in_the_prefix_is_told_first():
+    call = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
+    begun = "<|im_start|>assistant\n" + call + "\n" + call[:20]
+    message = get_parser("hermes").parse(call[20:], prefix=begun)
+    shown = list(explain(message, "hermes", {}, Look()))[3:]
+    assert shown[:2] == ["prefix  call 0", " " * MARGIN + "= ok: f {}"]
+    assert shown[2].startswith("     0  call 1")

@@ -60,16 +60,24 @@ def explain(
     legend = "  ".join(look.paint(kind, kind) for kind in kinds)
     yield f"legend: {legend}  ({look.newline} line break, {look.space} space that ends a line)"
     yield ""
-    calls = iter(message.tool_calls)
+    calls = {call.span: call for call in message.tool_calls}
+    for call in message.tool_calls:
+        if call.span.start == call.span.end:  # all of it stands in the prompt's prefix
+            yield f"{'prefix':>6}  call {call.index}"
+            yield from _verdict(call, reasons.get(call.index, ""), _style(call), look)
     for segment in message.segments:
         span = segment.span
         text = message.text[span.start : span.end]
-        call = next(calls) if segment.kind is SegmentKind.CALL else None
-        style = "failed call" if call and call.status is not CallStatus.OK else segment.kind.value
+        call = calls[span] if segment.kind is SegmentKind.CALL else None
+        style = _style(call) if call else segment.kind.value
         label = f"call {call.index}" if call else segment.kind.value
         yield from _rows(f"{span.start:>6}  {label}", text, style, look)
         if call:
             yield from _verdict(call, reasons.get(call.index, ""), style, look)
+
+
+def _style(call: ToolCall) -> str:
+    return "call" if call.status is CallStatus.OK else "failed call"
 
 
 def _summary(message: ParsedMessage, title: str) -> str:

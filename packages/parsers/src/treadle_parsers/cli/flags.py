@@ -39,8 +39,8 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         "--format",
         default="auto",
         metavar="NAME",
-        help="a name that --list shows; auto (the default) finds it out from the template, the "
-        "model id and the text",
+        help="a name that --list shows; auto (the default) finds it out from the template and the "
+        "model id, or else from the whole text",
     )
     group.add_argument(
         "--tools", metavar="FILE", help="a JSON list of OpenAI tools: types and checks the calls"
