@@ -26,6 +26,9 @@ MISTRAL = Format(
     aliases=("magistral", "ministral", "ministral3", "devstral"),
     summary='[TOOL_CALLS]f[ARGS]{"x": 1}, or [TOOL_CALLS] [{"name": "f", "arguments": {...}}]',
     models="Mistral with tokenizers v3 to v15, Magistral, Ministral 3, Devstral",
+    notes=(
+        "Which of the two ways a model writes depends on its tokenizer version; both are read.",
+    ),
     signature=("[TOOL_CALLS]",),
     bodies=(
         NamedJson(
