@@ -5,7 +5,6 @@ A module of the package's own formats is imported when one of its names is asked
 plugins that are installed.
 """
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -114,6 +113,8 @@ def list_parsers() -> tuple[str, ...]:
 
 
 def _unknown(name: str, known: list[str]) -> str:
+    import difflib  # for the message alone
+
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = (
         f"did you mean {' or '.join(map(repr, near))}?"

@@ -7,8 +7,9 @@
 A string argument flows while it is written; any other waits for its end.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from treadle_parsers import coercion, elements, jsontext, schema
@@ -42,6 +43,18 @@ class NestedCalls:
 
     mark: str
     """What stands before every tag."""
+    marks: Markers = field(init=False, repr=False, compare=False)
+    """The mark, to look for."""
+    tags: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """Any tag."""
+    head: Head = field(init=False, repr=False, compare=False)
+    """The opening tag of a call."""
+
+    def __post_init__(self) -> None:
+        head = Head(open=f"{self.mark}<invoke", rest=NAME_ATTRIBUTE + r"[^>]*>", end=">", write="")
+        object.__setattr__(self, "marks", Markers((self.mark,)))
+        object.__setattr__(self, "tags", elements.tags(self.mark))
+        object.__setattr__(self, "head", head)
 
     @property
     def openers(self) -> tuple[str, ...]:
@@ -65,8 +78,7 @@ class NestedCalls:
         if opener == block:
             found = yield from cursor.looking_at(invoke)
             return found or cursor.may_reach(invoke)
-        head = Head(open=invoke, rest=NAME_ATTRIBUTE + r"[^>]*>", end=">", write="")
-        named = yield from head.look(cursor, 0)
+        named = yield from self.head.look(cursor, 0)
         if named is None:
             return False
         cursor.at = named.end()
@@ -143,14 +155,13 @@ class _Elements:
         self._reading = reading
         self._call = call
         self._root = reading.tools.schema(call.name)
-        self._pattern = elements.tags(body.mark)
+        self._pattern = body.tags
         self._any = False
         self._broken = False
 
     def read(self) -> Steps[None]:
         """Read elements up to the end of the call and close its record."""
         cursor, mark = self._reading.cursor, self._body.mark
-        marks = Markers((mark,))
         while True:
             char = yield from cursor.skip_space()
             if not char:
@@ -162,7 +173,7 @@ class _Elements:
                     cursor.at = len(cursor.buffer)
                     self._broken = False
                 else:
-                    yield from cursor.skip_to(marks)
+                    yield from cursor.skip_to(self._body.marks)
                 continue
             tag = yield from self._tag()
             if tag in (f"{mark}</invoke>", f"{mark}</tool_call>", f"{mark}<tool_call>"):
@@ -216,36 +227,57 @@ class _Elements:
     def _text(self, key: str, declared: schema.Schema | None, *, string: bool) -> Steps[bool]:
         call, cursor, mark = self._call, self._reading.cursor, self._body.mark
         opened, closed = f"{mark}<{key}>", f"{mark}</{key}>"
-        markers = Markers((opened, closed, f"{mark}</invoke>"))
-        parts: list[str] = []
+        wanted = (opened, closed, f"{mark}</invoke>")
+        parts: list[str] | None = None if string else []
         depth = 1
-        if string:
-            call.add('"')
+        call.add('"' if string else "")
         while True:
-            found = markers.search(cursor)
-            stop = found.start() if found else markers.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            marker = found.group() if found else ""
-            if marker:
-                depth += (marker == opened and not string) - (marker == closed)
-            ends = bool(marker) and (depth == 0 or marker.endswith("</invoke>"))
-            kept = marker if not ends else ""
-            text = cursor.buffer[cursor.at : stop] + kept
-            if string:
-                call.add(coercion.encode(text)[1:-1])
-            else:
-                parts.append(text)
-            cursor.at = stop + len(kept) + (len(marker) if ends and marker == closed else 0)
-            if ends:
-                break
-            if found is None:
+            text, marker = self._take_to(wanted)
+            if not marker:
+                self._keep(text, parts)
                 if cursor.ended:
-                    call.add("".join(parts))
+                    call.add("".join(parts or ()))
                     return False
                 yield
-        if string:
+                continue
+            depth += (marker == opened and not string) - (marker == closed)
+            ends = depth == 0 or marker.endswith("</invoke>")
+            self._keep(text if ends else text + marker, parts)
+            if not ends or marker == closed:
+                cursor.at += len(marker)
+            if ends:
+                break
+        if parts is None:
             call.add('"')
         else:
             call.add(elements.to_json("".join(parts), self._pattern, declared, self._root))
         return True
+
+    def _keep(self, text: str, parts: list[str] | None) -> None:
+        """Pass on the text of a string; of another value, keep it for later."""
+        if parts is None:
+            self._call.add(coercion.encode(text)[1:-1])
+        else:
+            parts.append(text)
+
+    def _take_to(self, wanted: Collection[str]) -> tuple[str, str]:
+        """Consume text up to the next of the tags `wanted`, or what may begin one; return it, and
+        the tag.
+        """
+        cursor = self._reading.cursor
+        buffer, at = cursor.buffer, cursor.at
+        for found in self._pattern.finditer(buffer, at):
+            if found.group() in wanted:
+                cursor.at = found.start()
+                return buffer[at : cursor.at], found.group()
+        cursor.at = len(buffer) if cursor.ended else self._held_from(wanted)
+        return buffer[at : cursor.at], ""
+
+    def _held_from(self, wanted: Collection[str]) -> int:
+        """Return where in the buffer one of the tags `wanted` may have begun."""
+        cursor = self._reading.cursor
+        least = max(cursor.at, len(cursor.buffer) - max(map(len, wanted)))
+        start = cursor.buffer.rfind(self._body.mark, least)
+        if start >= 0 and any(tag.startswith(cursor.buffer[start:]) for tag in wanted):
+            return start
+        return self._body.marks.held_from(cursor)
