@@ -277,7 +277,7 @@ def deep_nesting(world: World) -> int | None:
     for _ in range(40):
         deep = [deep]
     if isinstance(world.body, NestedCalls):
-        deep = [[[["x"]]]]
+        deep = [[[["x"]]]]  # rule 15: an empty element of no declared type is a string
     assert world.arguments(world.render({"a": deep})) == [{"a": deep}]
     return None
 

@@ -20,6 +20,8 @@ _SPACE = re.compile(r"\s+")
 _NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _ITEM = re.compile(rf"\s*({_NUMBER.pattern})\s*,")
+_PART = re.compile(r"\s*[-0-9][-+.0-9eE]{0,40}\Z")
+"""The beginning of a number, or a number that may go on."""
 _LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _OPENS = re.compile(r"[\[(\s]+")
 _LONG_RUN = 48
@@ -87,6 +89,10 @@ class LiteralScan:
                     return stop
                 at = stop
                 continue
+            if self._expect is Expect.VALUE and self._closers and self._closers[-1] == "]":
+                at = self._items(text, at)
+                if not ended and _PART.match(text, at):
+                    return at
             start = at
             spaces = _SPACE.match(text, at)
             at = spaces.end() if spaces else at
@@ -174,13 +180,9 @@ class LiteralScan:
             self._comma = False
 
     def _number(self, text: str, at: int) -> int:
-        """Take one number, or several of an array; `at` when that isn't plain."""
+        """Take one number; `at` when that isn't plain."""
         if self._sought or (self._bare_value and len(self._closers) == 1):
             return at
-        if self._closers[-1] == "]":
-            stop = self._items(text, at)
-            if stop > at:
-                return stop
         found = _NUMBER.match(text, at)
         if found is None:
             return at
@@ -193,7 +195,9 @@ class LiteralScan:
         return stop
 
     def _items(self, text: str, at: int) -> int:
-        """Take numbers that commas follow; `at` when there is none."""
+        """Take numbers of an array that commas follow; `at` when there is none."""
+        if self._sought or (self._bare_value and len(self._closers) == 1):
+            return at
         if len(text) - at > _LONG_RUN:
             stop = self._numbers(text, at)
             if stop > at:
@@ -220,7 +224,10 @@ class LiteralScan:
         except ValueError:
             return at
         self._separate()
-        self.out.append(", ".join(map(str.strip, items)))
+        tight = run.replace(", ", ",")
+        if _SPACE.search(tight):
+            tight = ",".join(map(str.strip, items))
+        self.out.append(tight.replace(",", ", "))
         self._comma = True
         return stop + 1
 
