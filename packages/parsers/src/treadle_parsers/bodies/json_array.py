@@ -28,6 +28,8 @@ class JsonArray:
     keys: JsonKeys = JSON_KEYS
     bare: bool = False
     """Whether `open` is the bracket itself: then a call object must follow at once."""
+    strict: bool = False
+    """Whether an object must follow the bracket: `open` is no marker of lists alone."""
     lead: str = ""
     """White space that the model writes after `open`."""
     first: str = ""
@@ -73,7 +75,7 @@ class JsonArray:
         del opener
         if self.bare:
             return any_of([partly("{", f'"{key}"', ":") for key in self.keys.name])
-        return any_of([partly("["), partly("{")])
+        return partly("[", "{") if self.strict else any_of([partly("["), partly("{")])
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the array; an opening marker that neither `[` nor `{` follows is text."""
@@ -88,6 +90,8 @@ class JsonArray:
                 return False
             yield from self._elements(reading)
             return True
+        if self.strict and not (yield from cursor.looking_at("[", "{")):
+            return False
         for bracket in ("[", "{"):
             if (yield from cursor.looking_at(bracket)):
                 yield from cursor.skip_space()

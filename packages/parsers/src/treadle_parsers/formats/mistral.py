@@ -35,7 +35,8 @@ MISTRAL = Format(
                 r"(?:\[ARGS\])?|\[ARGS\])\s*(?=\{)",
                 end="{",
                 write=_OPEN + "{name}[ARGS]",
-            )
+            ),
+            special=True,
         ),
         JsonArray(open=_OPEN),
     ),
