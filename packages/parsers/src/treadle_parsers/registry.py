@@ -86,6 +86,7 @@ _MODULES = (
     "longcat",
     "mimo",
     "minicpm5",
+    "minimax_m1",
     "minimax_m2",
     "minimax_m3",
     "mistral",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from treadle_parsers.cursor import END, Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
-from treadle_parsers.jsonwrite import call_object
+from treadle_parsers.jsonwrite import call_object, indented
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence
@@ -35,6 +35,12 @@ class JsonArray:
     """White space that the model writes after the last object."""
     between: str = ", "
     """What the model writes between two objects."""
+    brackets: bool = True
+    """Whether the objects are written in brackets."""
+    with_ids: bool = False
+    """Whether each object is rendered with the id of its call."""
+    on_lines: bool = False
+    """Whether the array is rendered on lines of their own, indented."""
     _ends: Markers = field(init=False, repr=False, compare=False)
     _breakouts: Breakouts = field(init=False, repr=False, compare=False)
 
@@ -131,13 +137,22 @@ class JsonArray:
             json_call(tool, self.keys.name[0], self.keys.arguments[0], keyed=self.keys.keyed)
             for tool in tools
         ]
-        bracket = "" if self.bare else "["
-        begin = Literal(self.open + self.lead + bracket + self.first)
-        end = Literal(self.last + "]" + self.close)
-        return sequence(begin, Repeated(choice(options), self.between), end)
+        begin, end = self._around
+        return sequence(Literal(begin), Repeated(choice(options), self.between), Literal(end))
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write the array between its markers. Raises: RenderError."""
-        objects = self.between.join(call_object(call, self.keys) for call in calls)
-        bracket = "" if self.bare else "["
-        return f"{self.open}{self.lead}{bracket}{self.first}{objects}{self.last}]{self.close}"
+        objects = self.between.join(
+            call_object(call, self.keys, with_id=self.with_ids) for call in calls
+        )
+        if self.on_lines:
+            return f"{self.open}{self.lead}{indented('[' + objects + ']')}{self.close}"
+        begin, end = self._around
+        return begin + objects + end
+
+    @property
+    def _around(self) -> tuple[str, str]:
+        """What is written before the first object, and after the last."""
+        opened = "[" if self.brackets and not self.bare else ""
+        closed = "]" if self.brackets else ""
+        return self.open + self.lead + opened + self.first, self.last + closed + self.close

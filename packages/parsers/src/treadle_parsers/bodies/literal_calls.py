@@ -41,6 +41,10 @@ class LiteralCalls:
     call: Head
     close: str
     dialect: Dialect
+    sort: bool = False
+    """Whether keys are rendered in alphabetical order."""
+    null: str = "null"
+    """How null is rendered."""
     _ends: Markers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -157,13 +161,15 @@ class LiteralCalls:
                 raise RenderError(f"a string holds {quote.close!r}, which ends strings here")
             return quote.open + value + quote.close
         if isinstance(value, dict):
-            items = cast("dict[str, Any]", value).items()
+            items = list(cast("dict[str, Any]", value).items())
+            if self.sort:
+                items.sort(key=lambda item: item[0].lower())
             return "{" + ",".join(f"{self._key(k)}:{self._written(v)}" for k, v in items) + "}"
         if isinstance(value, list):
             return "[" + ",".join(self._written(v) for v in cast("list[Any]", value)) + "]"
         if isinstance(value, jsontext.TooDeep):
             raise RenderError("the arguments are nested too deeply to be written")
-        return coercion.encode(value)
+        return self.null if value is None else coercion.encode(value)
 
     def _key(self, key: str) -> str:
         if key and key.isidentifier():

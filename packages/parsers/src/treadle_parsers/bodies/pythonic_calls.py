@@ -230,11 +230,4 @@ class PythonicCalls:
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return coercion.encode(value)
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return "{" + ", ".join(f"{coercion.encode(k)}: {_literal(v)}" for k, v in items) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, cast("list[Any]", value))) + "]"
-    return repr(value)
+    return coercion.encode(value) if isinstance(value, str) else repr(value)

@@ -27,9 +27,12 @@ COMMAND_R_PLUS = Format(
             first="\n    ",
             between=",\n    ",
             last="\n",
+            on_lines=True,
         ),
     ),
     thinking=(),
+    gap="\n",
+    lead="\n",
     framing=("<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"),
     turn=_COHERE_TURN,
 )

@@ -1,7 +1,7 @@
 """Laguna: the name, then pairs of `<arg_key>` and `<arg_value>`."""
 
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -34,6 +34,8 @@ POOLSIDE = Format(
     models="Laguna",
     signature=("<tool_call>function-name\\n<arg_key>",),
     bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
+    thinking=(Thinking(gap="\n"),),
+    gap="\n",
 )
 
 FORMATS = (POOLSIDE,)
