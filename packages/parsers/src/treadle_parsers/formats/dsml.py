@@ -29,6 +29,7 @@ def _calls(mark: str, blocks: tuple[str, ...], layout: Layout = _LAYOUT) -> Tagg
         blocks=tuple(Block(open=f"<{mark}{block}>", close=f"</{mark}{block}>") for block in blocks),
         json_body=True,
         guess=True,
+        special=True,
         layout=layout,
     )
 

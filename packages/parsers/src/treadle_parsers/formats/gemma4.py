@@ -42,7 +42,7 @@ GEMMA4 = Format(
         Thinking(open="<|channel>", close="<channel|>"),
     ),
     content_last=True,
-    framing=("<turn|>", "<|tool_response>", "<bos>", "<eos>"),
+    framing=("<turn|>", "<|tool_response>"),
     turn=r"<\|turn>model\n",
 )
 

@@ -33,7 +33,8 @@ _HARMONY = Format(
     bodies=(_channels("assistant to=functions.{name}<|channel|>commentary json<|message|>"),),
     thinking=(),
     framing=("<|end|>", "<|return|>", "<|call|>"),
-    turn=r"(?=<\|start\|>assistant)",
+    turn=r"(?s)\A(?:.*<\|start\|>(?!assistant))?"
+    r"(?:(?!<\|start\|>assistant).)*(?=<\|start\|>assistant)",
 )
 
 _SAMPLED = "assistant<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
