@@ -50,7 +50,8 @@ def call_object(call: ToolCall, keys: JsonKeys, *, with_id: bool = False) -> str
     )
 
 
-_STEP = " " * 4
+STEP = " " * 4
+"""One level of indentation."""
 _OPEN, _CLOSE = ("{", "["), ("}", "]")
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
@@ -65,7 +66,7 @@ def indented(text: str) -> str:
         if token in _CLOSE:
             depth -= 1
         if (before not in _OPEN) if token in _CLOSE else (before in _OPEN or before == ","):
-            parts.append("\n" + _STEP * depth)
+            parts.append("\n" + STEP * depth)
         parts.append(": " if token == ":" else token)
         if token in _OPEN:
             depth += 1

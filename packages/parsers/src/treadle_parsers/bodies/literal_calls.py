@@ -115,7 +115,7 @@ class LiteralCalls:
         options = [
             sequence(
                 Literal(self.call.write.format(name=tool.name) + "{"),
-                arguments(tool, self._argument_shape, separator=","),
+                arguments(tool, self._argument_shape, separator=",", sort=self.sort),
                 Literal("}" + self.close),
             )
             for tool in tools
@@ -141,7 +141,8 @@ class LiteralCalls:
                 value = self._value_shape(part, root, depth + 1)
                 return sequence(Literal(f"{self._key(key)}:"), value)
 
-            return sequence(Literal("{"), arguments(inner, one, separator=","), Literal("}"))
+            members = arguments(inner, one, separator=",", sort=self.sort)
+            return sequence(Literal("{"), members, Literal("}"))
         return Json(declared, root)
 
     def render(self, calls: Sequence[ToolCall]) -> str:

@@ -8,6 +8,7 @@ from treadle_parsers.bodies.json_array import JsonArray
 from treadle_parsers.bodies.named_json import NamedJson
 from treadle_parsers.format import Dialect, Format, Thinking
 from treadle_parsers.records import ToolCall
+from treadle_parsers.shapes import Literal, Pattern, Shape, sequence
 from treadle_parsers.tagged import Head
 
 _OPEN = "[TOOL_CALLS]"
@@ -24,7 +25,11 @@ def _short_id(index: int, name: str) -> str:
     return "".join(digits)
 
 
-def _named(label: Callable[[ToolCall], str]) -> NamedJson:
+_NINE = "[a-zA-Z0-9]{9}"
+_ID = Pattern(_NINE, _NINE)
+
+
+def _named(label: Callable[[ToolCall], str], label_shape: Callable[[str], Shape]) -> NamedJson:
     return NamedJson(
         call=Head(
             open=_OPEN,
@@ -34,13 +39,23 @@ def _named(label: Callable[[ToolCall], str]) -> NamedJson:
             write=_OPEN + "{name}",
         ),
         label=label,
+        label_shape=label_shape,
     )
+
+
+def _plain(call: ToolCall) -> str:
+    """Return what the head of tokenizers v13 and later holds."""
+    return f"{call.name}[ARGS]"
 
 
 def _with_id(call: ToolCall) -> str:
     """Return what the head of tokenizer v11 holds; templates demand nine letters and digits."""
     fits = len(call.id) == 9 and call.id.isalnum() and call.id.isascii()
     return f"{call.name}[CALL_ID]{call.id if fits else _short_id(call.index, call.name)}[ARGS]"
+
+
+def _with_id_shape(name: str) -> Shape:
+    return sequence(Literal(f"{name}[CALL_ID]"), _ID, Literal("[ARGS]"))
 
 
 _MISTRAL = Format(
@@ -50,7 +65,7 @@ _MISTRAL = Format(
     models="Mistral with tokenizers v3 to v15, Magistral, Ministral 3, Devstral",
     signature=("[TOOL_CALLS]",),
     bodies=(
-        _named(lambda call: f"{call.name}[ARGS]"),
+        _named(_plain, lambda name: Literal(f"{name}[ARGS]")),
         JsonArray(open=_OPEN),
     ),
     thinking=(Thinking(open="[THINK]", close="[/THINK]", lead="", tail="", gap=""), Thinking()),
@@ -66,17 +81,17 @@ MISTRAL = replace(
         Dialect(
             name="v11",
             models="Mistral Small 3.2 (tokenizer v11)",
-            form=replace(_MISTRAL, bodies=(_named(_with_id),)),
+            form=replace(_MISTRAL, bodies=(_named(_with_id, _with_id_shape),)),
         ),
         Dialect(
             name="v3-tekken",
             models="Mistral Nemo (tokenizer v3 in the Tekken vocabulary)",
-            form=replace(_MISTRAL, bodies=(JsonArray(open=_OPEN, with_ids=True),)),
+            form=replace(_MISTRAL, bodies=(JsonArray(open=_OPEN, id_shape=_ID),)),
         ),
         Dialect(
             name="v3",
             models="Mistral 7B v0.3, Mixtral, Mistral Large (tokenizers v2 and v3)",
-            form=replace(_MISTRAL, bodies=(JsonArray(open=_OPEN, lead=" ", with_ids=True),)),
+            form=replace(_MISTRAL, bodies=(JsonArray(open=_OPEN, lead=" ", id_shape=_ID),)),
         ),
     ),
 )
