@@ -42,6 +42,8 @@ class TagRules:
     param_close: str
     blocks: tuple[Block, ...] = ()
     """Alternatives; the first is rendered."""
+    also_close: tuple[str, ...] = ()
+    """Other literals that end a call."""
     newlines: bool = False
     """Whether one newline on each side of an argument's text is framing."""
     guess: bool = False
@@ -72,11 +74,16 @@ class TagRules:
         opens = self.block_opens
         closes = tuple(block.close for block in self.blocks)
         outer = tuple(dict.fromkeys((*closes, *opens)))
-        after = (self.param.open, self.call_close, *outer, self.call.open, END)
+        after = (self.param.open, *self.call_closes, *outer, self.call.open, END)
         literals = (self.param_close, *after[:-1], *((CDATA,) if self.xml else ()))
         object.__setattr__(self, "structure", Markers(literals))
         object.__setattr__(self, "after_value", after)
         object.__setattr__(self, "block_ends", (*outer, self.call.open, END))
+
+    @property
+    def call_closes(self) -> tuple[str, ...]:
+        """What ends a call."""
+        return (self.call_close, *self.also_close)
 
     @property
     def block_opens(self) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ class TaggedArguments:
             elif marker == body.param_close:
                 cursor.at += len(marker)
             elif marker:
-                cursor.at += len(marker) if marker == body.call_close else 0
+                cursor.at += len(marker) if marker in body.call_closes else 0
                 self._finish(complete=True)
                 return
             elif char == "{" and body.json_body and not self._keys:
@@ -269,7 +276,7 @@ class TaggedArguments:
             return key not in self._keys and bool(
                 schema.property_schema(self._root, key, self._root)
             )
-        if marker == body.call_close:
+        if marker in body.call_closes:
             return (yield from self._followed(marker, body.block_ends))
         return (yield from self._followed(marker, (*body.block_opens, body.call.open, END)))
 

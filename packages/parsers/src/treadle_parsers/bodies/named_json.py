@@ -191,7 +191,7 @@ class NamedJson:
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
         """Return the shape of calls of `tools`."""
-        before, after = self.call.write.split("{name}")
+        before, after = (part.format() for part in self.call.write.split("{name}"))
         fence = self.fence_lead + self.fence if self.fence else ""
         end = Literal(fence + self.close + self.tail)
         options = [

@@ -57,7 +57,7 @@ class TaggedCalls(TagRules):
     @property
     def strays(self) -> tuple[str, ...]:
         """What closes a block, and a call."""
-        return (*(block.close for block in self.blocks), self.call_close)
+        return (*(block.close for block in self.blocks), *self.call_closes)
 
     def follow(self, opener: str) -> str:
         """Return what must follow the opening of a block: that of a call."""
@@ -114,7 +114,7 @@ class TaggedCalls(TagRules):
         if found is None:
             return self.call.cut_off(cursor)
         skip = found.end() - cursor.at
-        for part in (self.param.open, self.call_close):
+        for part in (self.param.open, *self.call_closes):
             if (yield from cursor.looking_at(part, skip=skip)) or cursor.may_reach(part, skip=skip):
                 return True
         return self.json_body and (yield from cursor.looking_at("{", skip=skip))
