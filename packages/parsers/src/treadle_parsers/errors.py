@@ -7,7 +7,9 @@
     |- StreamClosedError (RuntimeError)      text was fed after close
     |- RenderError (ValueError)              a call that the format can't write
     |- GrammarError (ValueError)             a grammar without tools
-    `- TemplateError (ValueError)            a response template that can't be read
+    |- TemplateError (ValueError)            a response template that can't be read
+    |- PluginError (ImportError)             an installed plugin that can't be loaded
+    `- CommandInputError (ValueError)        a file that the command line can't use
 
 No text that a model writes raises any of these: a bad call is a record with a status.
 """
@@ -43,3 +45,11 @@ class GrammarError(ParserError, ValueError):
 
 class RenderError(ParserError, ValueError):
     """A call can't be written in the format."""
+
+
+class PluginError(ParserError, ImportError):
+    """An entry point of the group `treadle_parsers.formats` can't be loaded or holds no format."""
+
+
+class CommandInputError(ParserError, ValueError):
+    """What the command line was given can't be read as what it should be."""

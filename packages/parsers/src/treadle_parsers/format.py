@@ -107,6 +107,8 @@ class Format:
     """One line: how a call looks."""
     models: str
     """Which models write it."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the format's page should know besides; no parser reads it."""
     bodies: tuple[Body, ...]
     """Ways of writing calls; `render` uses the first."""
     aliases: tuple[str, ...] = ()

@@ -230,6 +230,6 @@ def _block(calls: CallTemplate, opened: Anchor) -> tuple[Block | None, Anchor]:
         if block == opened.open and gap < len(parts):
             return Block(open=block, close=calls.tail), anchor(parts[gap:], pattern)
     raise TemplateError(
-        f"calls open with {pattern!r} and close with {calls.closes[0]!r}; two literals that close a "
-        "call need two that open it, with white space that may be missing between them"
+        f"calls open with {pattern!r} and close with {calls.closes[0]!r}; two literals that close "
+        "a call need two that open it, with white space that may be missing between them"
     )

@@ -29,9 +29,9 @@ for module in ("torch", "transformers"):
     if importlib.util.find_spec(module) is None:
         sys.modules[module] = Empty(module)
 
-import llguidance
-import xgrammar
-from llguidance.gbnf_to_lark import gbnf_to_lark
+import llguidance  # noqa: E402
+import xgrammar  # noqa: E402
+from llguidance.gbnf_to_lark import gbnf_to_lark  # noqa: E402
 
 END = 256
 VOCABULARY = xgrammar.TokenizerInfo(

@@ -12,11 +12,12 @@ from typing import Any, cast
 
 from treadle_parsers import coercion, jsontext, schema
 from treadle_parsers.cursor import Markers, Steps
+from treadle_parsers.dialects import Dialect
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
 from treadle_parsers.jsontext import Scan
 from treadle_parsers.jsonwrite import arguments_text
-from treadle_parsers.literals import Dialect, LiteralScan
+from treadle_parsers.literals import LiteralScan
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import (
@@ -41,6 +42,8 @@ class LiteralCalls:
     call: Head
     close: str
     dialect: Dialect
+    again: str = "call:"
+    """What begins another call before the closing marker."""
     sort: bool = False
     """Whether keys are rendered in alphabetical order."""
     null: str = "null"
@@ -71,13 +74,20 @@ class LiteralCalls:
             cursor.at = len(cursor.buffer)
             reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
             return True
-        cursor.at = found.end()
-        call = reading.draft.call(start)
-        call.begin(name_of(found))
-        yield from self._arguments(reading, call)
+        while found:
+            cursor.at = found.end()
+            call = reading.draft.call(start)
+            call.begin(name_of(found))
+            open_ = yield from self._arguments(reading, call)
+            if not open_ or not (yield from cursor.looking_at(self.again)):
+                break
+            found = yield from self.call.look(cursor, 0)
+            yield from cursor.skip_space()
+            start = cursor.position
         return True
 
-    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[None]:
+    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[bool]:
+        """Read the object and close the call; says whether the closing marker is still to come."""
         cursor = reading.cursor
         root = reading.tools.schema(call.name)
 
@@ -94,13 +104,14 @@ class LiteralCalls:
             if cursor.ended:
                 cursor.at = len(cursor.buffer)
                 reading.close_call(call, CallStatus.TRUNCATED)
-                return
+                return False
             yield
         if scan.state is Scan.DONE:
             closed = yield from cursor.take(self.close)
             reading.close_call(call, complete=closed)
-        else:
-            yield from self._abandon(reading, call)
+            return not closed
+        yield from self._abandon(reading, call)
+        return False
 
     def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor

@@ -17,6 +17,7 @@ COMMAND_R_PLUS = Format(
     aliases=("cohere_command_r", "command_r_plus"),
     summary='Action:\\n```json\\n[{"tool_name": "f", "parameters": {"x": 1}}]\\n```',
     models="Command R+",
+    notes=("`directly-answer` is a call like any other: the template offers it as a tool.",),
     signature=("Action:", "directly-answer"),
     bodies=(
         JsonArray(

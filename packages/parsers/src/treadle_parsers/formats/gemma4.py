@@ -1,13 +1,13 @@
 """Gemma 4: `call:NAME{...}` in a notation with string delimiters of its own."""
 
 from treadle_parsers.bodies.literal_calls import LiteralCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.format import Format, Thinking
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
 
-_HEAD = r"\s*(?:call:)?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
+_HEAD = r"\s*(?:call)?:?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
 
 
 def _dialect(mark: str) -> Dialect:

@@ -27,6 +27,9 @@ _HARMONY = Format(
     aliases=("harmony", "gpt-oss", "gpt_oss"),
     summary='<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"x": 1}<|call|>',
     models="gpt-oss",
+    notes=(
+        "Text in `commentary` without a recipient is content; text in `analysis` is reasoning.",
+    ),
     signature=("<|channel|>", "<|message|>", "<|start|>"),
     reasoning_frame=Frame(open=_START + "assistant<|channel|>analysis<|message|>", close="<|end|>"),
     content_frame=Frame(open=_START + "assistant<|channel|>final<|message|>", close="<|end|>"),

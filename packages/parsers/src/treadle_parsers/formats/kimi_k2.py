@@ -29,6 +29,7 @@ KIMI_K2 = Format(
     aliases=("kimi_k25", "kimi_k26", "kimi", "kimi-k2"),
     summary="<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{...}<|tool_call_end|>",
     models="Kimi K2, K2.5, K2.6, K2 Thinking",
+    notes=("The id `functions.NAME:INDEX` carries the name; it is kept as the id of the call.",),
     bodies=(
         NamedJson(
             call=Head(

@@ -33,8 +33,8 @@ def _named(label: Callable[[ToolCall], str], label_shape: Callable[[str], Shape]
     return NamedJson(
         call=Head(
             open=_OPEN,
-            rest=r"\s*(?P<name>[A-Za-z_][\w.\-/]*)\s*(?:\[CALL_ID\]\s*(?P<id>\w+)\s*)?"
-            r"(?:\[ARGS\])?\s*(?=\{)",
+            rest=r"\s*(?:(?P<name>[A-Za-z_][\w.\-/]*)\s*(?:\[CALL_ID\]\s*(?P<id>\w+)\s*)?"
+            r"(?:\[ARGS\])?|\[ARGS\])\s*(?=\{)",
             end="{",
             write=_OPEN + "{name}",
         ),
@@ -63,6 +63,9 @@ _MISTRAL = Format(
     aliases=("magistral", "ministral", "ministral3", "devstral"),
     summary='[TOOL_CALLS]f[ARGS]{"x": 1}, or [TOOL_CALLS] [{"name": "f", "arguments": {...}}]',
     models="Mistral with tokenizers v3 to v15, Magistral, Ministral 3, Devstral",
+    notes=(
+        "Which of the two ways a model writes depends on its tokenizer version; both are read.",
+    ),
     signature=("[TOOL_CALLS]",),
     bodies=(
         _named(_plain, lambda name: Literal(f"{name}[ARGS]")),
