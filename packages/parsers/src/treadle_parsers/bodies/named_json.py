@@ -46,6 +46,8 @@ class NamedJson:
     """White space before `fence`."""
     label: Callable[[ToolCall], str] = _plain
     """What the head holds for a call."""
+    label_shape: Callable[[str], Shape] = Literal
+    """What the head holds for calls of a tool, by its name."""
     tail: str = ""
     """A literal rendered after `close`."""
     blocks: tuple[str, str] = ("", "")
@@ -197,12 +199,15 @@ class NamedJson:
         return True
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
-        """Return the shape of calls of `tools`; a counter in the head is that of a first call."""
+        """Return the shape of calls of `tools`."""
+        before, after = (part.format() for part in self.call.write.split("{name}"))
         fence = self.fence_lead + self.fence if self.fence else ""
         end = Literal(fence + self.close + self.tail)
         options = [
             sequence(
-                Literal(self.call.write.format(name=self.label(blank_call(tool.name)))),
+                Literal(before),
+                self.label_shape(tool.name),
+                Literal(after),
                 Json(tool.parameters or {"type": "object"}, tool.parameters),
                 end,
             )

@@ -9,6 +9,7 @@ GRANITE4 = Format(
     summary='<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>',
     models="Granite 4.0",
     signature=("<tool_call>", "</tool_call>", "<|start_of_role|>"),
+    gap="\n",
     bodies=(JsonCall(), JsonArray(open="<tool_call>", close="</tool_call>", strict=True)),
     framing=("<|end_of_text|>",),
 )
