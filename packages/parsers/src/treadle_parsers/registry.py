@@ -16,6 +16,9 @@ from treadle_parsers.format import Format
 from treadle_parsers.parser import Parser
 from treadle_parsers.plugins import load_plugin, plugin_names
 
+_FROM_CHECKPOINTS = ("beam", "hf", "response_template")
+"""Names under which engines read a checkpoint's response template."""
+
 
 class _Registry:
     """Names to formats, formats to parsers; a module of formats is imported when one of its names
@@ -56,6 +59,11 @@ class _Registry:
                     self._formats.setdefault(one, form)
 
     def get(self, name: str) -> Parser:
+        if name in _FROM_CHECKPOINTS:
+            raise UnknownParserError(
+                f"{name!r} is no format of its own: it reads what a checkpoint carries; pass that "
+                "to treadle_parsers.response_template.format_from_response_template"
+            )
         form = self._find(name)
         if form is None:
             form = load_plugin(name)

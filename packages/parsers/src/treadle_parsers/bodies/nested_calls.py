@@ -47,13 +47,18 @@ class NestedCalls:
     """The mark, to look for."""
     tags: re.Pattern[str] = field(init=False, repr=False, compare=False)
     """Any tag."""
+    stops: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """Any tag, and the beginning of a call."""
     head: Head = field(init=False, repr=False, compare=False)
     """The opening tag of a call."""
 
     def __post_init__(self) -> None:
         head = Head(open=f"{self.mark}<invoke", rest=NAME_ATTRIBUTE + r"[^>]*>", end=">", write="")
         object.__setattr__(self, "marks", Markers((self.mark,)))
-        object.__setattr__(self, "tags", elements.tags(self.mark))
+        tags = elements.tags(self.mark)
+        stops = rf"{tags.pattern}|{re.escape(self.mark)}<invoke "
+        object.__setattr__(self, "tags", tags)
+        object.__setattr__(self, "stops", re.compile(stops))
         object.__setattr__(self, "head", head)
 
     @property
@@ -227,7 +232,8 @@ class _Elements:
     def _text(self, key: str, declared: schema.Schema | None, *, string: bool) -> Steps[bool]:
         call, cursor, mark = self._call, self._reading.cursor, self._body.mark
         opened, closed = f"{mark}<{key}>", f"{mark}</{key}>"
-        wanted = (opened, closed, f"{mark}</invoke>")
+        around = (f"{mark}</invoke>", f"{mark}<invoke ", f"{mark}</tool_call>")
+        wanted = (opened, closed, *around)
         parts: list[str] | None = None if string else []
         depth = 1
         call.add('"' if string else "")
@@ -241,7 +247,7 @@ class _Elements:
                 yield
                 continue
             depth += (marker == opened and not string) - (marker == closed)
-            ends = depth == 0 or marker.endswith("</invoke>")
+            ends = depth == 0 or marker in around
             self._keep(text if ends else text + marker, parts)
             if not ends or marker == closed:
                 cursor.at += len(marker)
@@ -266,7 +272,7 @@ class _Elements:
         """
         cursor = self._reading.cursor
         buffer, at = cursor.buffer, cursor.at
-        for found in self._pattern.finditer(buffer, at):
+        for found in self._body.stops.finditer(buffer, at):
             if found.group() in wanted:
                 cursor.at = found.start()
                 return buffer[at : cursor.at], found.group()
