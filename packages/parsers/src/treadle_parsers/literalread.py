@@ -2,8 +2,8 @@
 
 from treadle_parsers.cursor import Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import Outcome
 from treadle_parsers.jsontext import Scan
+from treadle_parsers.jsonvalue import Outcome
 from treadle_parsers.literals import LiteralScan
 from treadle_parsers.reading import Reading
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from treadle_parsers import coercion, schema
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
 from treadle_parsers.lookahead import END, ahead
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus

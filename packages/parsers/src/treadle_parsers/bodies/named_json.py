@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.lookahead import END
 from treadle_parsers.reading import Reading

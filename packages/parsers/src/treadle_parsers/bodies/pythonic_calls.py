@@ -17,7 +17,7 @@ from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.dialects import PYTHON
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsonfields import Outcome
+from treadle_parsers.jsonvalue import Outcome
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.literalread import read_literal
 from treadle_parsers.literals import LiteralScan
