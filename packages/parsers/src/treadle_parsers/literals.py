@@ -25,6 +25,9 @@ _PART = re.compile(r"\s*[-0-9][-+.0-9eE]{0,40}\Z")
 _LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _OPENS = re.compile(r"[\[(\s]+")
 _LONG_RUN = 48
+_LONGEST_STOP = 32
+BARE_LIMIT = 65_536
+"""Most characters of a value without quotes."""
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
 
@@ -53,6 +56,7 @@ class LiteralScan:
         "_expect",
         "_key",
         "_quote",
+        "_sought",
         "out",
         "state",
     )
@@ -65,6 +69,7 @@ class LiteralScan:
         self._key = ""
         self._closers: list[str] = []
         self._comma = False
+        self._sought = 0
         self._expect = Expect.VALUE
         self._quote: Quote | None = None
 
@@ -176,13 +181,13 @@ class LiteralScan:
 
     def _number(self, text: str, at: int) -> int:
         """Take one number; `at` when that isn't plain."""
-        if self._bare_value and len(self._closers) == 1:
+        if self._sought or (self._bare_value and len(self._closers) == 1):
             return at
         found = _NUMBER.match(text, at)
         if found is None:
             return at
         stop = found.end()
-        if stop >= len(text) or text[stop] not in ",]}) \n":
+        if stop >= len(text) or text[stop] not in ",]}) \n" or stop - at > BARE_LIMIT:
             return at
         self._separate()
         self.out.append(found.group())
@@ -191,13 +196,13 @@ class LiteralScan:
 
     def _items(self, text: str, at: int) -> int:
         """Take numbers of an array that commas follow; `at` when there is none."""
-        if self._bare_value and len(self._closers) == 1:
+        if self._sought or (self._bare_value and len(self._closers) == 1):
             return at
         if len(text) - at > _LONG_RUN:
             stop = self._numbers(text, at)
             if stop > at:
                 return stop
-        while found := _ITEM.match(text, at):
+        while (found := _ITEM.match(text, at)) and found.end() - at <= BARE_LIMIT:
             self._separate()
             self.out.append(found[1])
             self._comma = True
@@ -211,6 +216,9 @@ class LiteralScan:
         if stop - at < _LONG_RUN:
             return at
         run = text[at:stop]
+        items = run.split(",")
+        if max(map(len, items)) > BARE_LIMIT:
+            return at
         try:
             json.loads(f"[{run}]")
         except ValueError:
@@ -218,7 +226,7 @@ class LiteralScan:
         self._separate()
         tight = run.replace(", ", ",")
         if _SPACE.search(tight):
-            tight = ",".join(map(str.strip, run.split(",")))
+            tight = ",".join(map(str.strip, items))
         self.out.append(tight.replace(",", ", "))
         self._comma = True
         return stop + 1
@@ -226,12 +234,14 @@ class LiteralScan:
     def _bare(self, text: str, at: int, *, ended: bool) -> int:
         key = self._expect is Expect.KEY
         ends = self._dialect.key_end if key else self._dialect.value_end
-        found = ends.search(text, at)
+        found = ends.search(text, at + self._sought)
         stop = found.start() if found else len(text)
+        if stop - at > BARE_LIMIT:
+            return self._bad(at)
         if found is None and not ended:
-            if len(text) - at > 400:
-                return self._bad(at)
+            self._sought = max(0, stop - at - _LONGEST_STOP)
             return at
+        self._sought = 0
         word = text[at:stop]
         if self._dialect.bare_strings:
             word = word.rstrip()

@@ -63,7 +63,9 @@ class TagRules:
     self_typed: bool = False
     """Whether an argument is JSON where it can be, whatever the schema says."""
     special: bool = False
-    """Whether the markers of blocks are special tokens, which are framing even without a call."""
+    """Whether the markers are special tokens: those of blocks are framing even without a call, and
+    that of a call begins one even in an argument that isn't closed.
+    """
     layout: Layout = field(default_factory=Layout)
     structure: Markers = field(init=False, repr=False, compare=False)
     """Every literal that has a meaning between arguments or in them."""
@@ -83,6 +85,8 @@ class TagRules:
         after[self.param_close] = (self.param.open, *ends)
         literals = (*after, self.param.open, *((CDATA,) if self.xml else ()))
         follows = {one: ahead([(part,) for part in parts]) for one, parts in after.items()}
+        if self.special:
+            del follows[self.call.open]
         object.__setattr__(self, "structure", Markers(literals))
         object.__setattr__(self, "value_ends", Markers(literals, follows))
         object.__setattr__(self, "after", after)
@@ -269,6 +273,8 @@ class TaggedArguments:
     def _ends(self, marker: str) -> Steps[bool]:
         """Say whether `marker`, at the cursor, ends the text of an argument."""
         body, cursor = self._body, self._reading.cursor
+        if marker == body.call.open and body.special:
+            return (yield from body.call.look(cursor, len(marker))) is not None
         if marker != body.param.open:
             return (yield from self._followed(marker, body.after[marker]))
         found = yield from body.param.look(cursor, len(marker))

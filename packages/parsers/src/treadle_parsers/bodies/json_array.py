@@ -39,6 +39,8 @@ class JsonArray:
     keys: JsonKeys = JSON_KEYS
     bare: bool = False
     """Whether `open` is the bracket itself: then a call object must follow at once."""
+    strict: bool = False
+    """Whether an object must follow the bracket: `open` is no marker of lists alone."""
     lead: str = ""
     """White space that the model writes after `open`."""
     first: str = ""
@@ -61,8 +63,12 @@ class JsonArray:
         ends: list[str] = []
         if not self.keys.keyed:
             key = f'"{self.keys.name[0]}"'
-            sequences = [("{" + key, ":"), ("{ " + key, ":")]
-            ends = ["{" + key, "{ " + key]
+            ends = ["{" + key, "{ " + key, f"{{\n{STEP * 2}{key}"]
+            sequences = [(one, ":") for one in ends]
+            if self.keys.numbered:
+                ends.append(f'{{"{self.keys.id[0]}"')
+        else:
+            ends = ['{"']
         if self.close:
             sequences.append((self.close, END))
             ends.append(self.close)
@@ -86,7 +92,7 @@ class JsonArray:
         del opener
         if self.bare:
             return any_of([partly("{", f'"{key}"', ":") for key in self.keys.name])
-        return any_of([partly("["), partly("{")])
+        return partly("[", "{") if self.strict else any_of([partly("["), partly("{")])
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the array; an opening marker that neither `[` nor `{` follows is text."""
@@ -101,6 +107,8 @@ class JsonArray:
                 return False
             yield from self._elements(reading)
             return True
+        if self.strict and not (yield from cursor.looking_at("[", "{")):
+            return False
         for bracket in ("[", "{"):
             if (yield from cursor.looking_at(bracket)):
                 yield from cursor.skip_space()

@@ -60,6 +60,8 @@ class NamedJson:
     """What stands before the name of a tool in a header."""
     outer_close: str = ""
     """Framing that may follow the last closing marker."""
+    special: bool = False
+    """Whether the head begins with a special token: a name after it is a call, even cut off."""
     _ends: Markers = field(init=False, repr=False, compare=False)
     _breakouts: Breakouts = field(init=False, repr=False, compare=False)
 
@@ -95,7 +97,7 @@ class NamedJson:
         cursor = reading.cursor
         found = yield from self.call.look(cursor, 0)
         if found is None:
-            if not self.call.sure:
+            if not self.call.sure and not self._cut_off(reading):
                 return False
             yield from self._nameless(reading, start)
             return True
@@ -111,6 +113,12 @@ class NamedJson:
             call.begin(name)
         yield from self._arguments(reading, call, opened=opened)
         return True
+
+    def _cut_off(self, reading: Reading) -> bool:
+        """Say whether the text ended in a name after a special token."""
+        cursor = reading.cursor
+        begun = cursor.ended and _NAME_BEGUN.fullmatch(cursor.buffer, cursor.at)
+        return self.special and bool(begun)
 
     def _arguments(self, reading: Reading, call: CallDraft, *, opened: bool) -> Steps[None]:
         cursor = reading.cursor

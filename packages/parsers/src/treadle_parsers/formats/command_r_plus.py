@@ -30,6 +30,7 @@ COMMAND_R_PLUS = Format(
             last="\n",
             on_lines=True,
         ),
+        JsonArray(open="Action:\r\n```json", close="```", keys=_COHERE_KEYS),
     ),
     thinking=(),
     gap="\n",

@@ -40,6 +40,7 @@ def _named(label: Callable[[ToolCall], str], label_shape: Callable[[str], Shape]
         ),
         label=label,
         label_shape=label_shape,
+        special=True,
     )
 
 

@@ -11,7 +11,10 @@ _PHI4_MINI = Format(
     summary='functools[{"name": "f", "arguments": {"x": 1}}]',
     models="Phi-4-mini, FireFunction v2",
     signature=("functools[",),
-    bodies=(JsonArray(open="functools"),),
+    bodies=(
+        JsonArray(open="functools"),
+        JsonArray(open="<|tool_call|>", close="<|/tool_call|>"),
+    ),
     framing=("<|end|>", "<|eot_id|>"),
 )
 
