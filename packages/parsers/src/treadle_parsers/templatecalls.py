@@ -15,10 +15,10 @@ from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.literal_calls import LiteralCalls
 from treadle_parsers.bodies.named_json import NamedJson
 from treadle_parsers.bodies.tagged_calls import Block, TaggedCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.errors import TemplateError
 from treadle_parsers.format import Body
 from treadle_parsers.jsonfields import JsonKeys
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 

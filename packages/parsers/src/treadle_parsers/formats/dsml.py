@@ -14,6 +14,10 @@ _DEEPSEEK_TURN = r"<｜Assistant｜>"
 _THINKING = Thinking(lead="", tail="", gap="")
 
 
+_MARKS = ("｜DSML｜", "｜DSML｜ ", "｜｜DSML｜｜")
+"""Ways in which the models write the mark: one is right for a checkpoint, all are read."""
+
+
 def _calls(mark: str, blocks: tuple[str, ...], layout: Layout = _LAYOUT) -> TaggedCalls:
     return TaggedCalls(
         call=Head(
@@ -49,7 +53,10 @@ def _dsml(
         summary=f'<{mark}invoke name="f"><{mark}parameter name="x" string="true">...',
         models=models,
         signature=(f"{mark}", f"{blocks[0]}", "invoke"),
-        bodies=(_calls(mark, blocks, layout), _calls("｜｜DSML｜｜", blocks)),
+        bodies=(
+            _calls(mark, blocks, layout),
+            *(_calls(other, blocks) for other in _MARKS if other != mark),
+        ),
         thinking=(_THINKING,),
         gap="\n\n",
         lead="\n\n",
