@@ -1,7 +1,9 @@
 """The public interface: names, registry, errors, and what importing costs."""
 
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -12,11 +14,13 @@ from treadle_parsers import (
     ParserError,
     StreamClosedError,
     UnknownParserError,
+    formats,
     get_parser,
     list_parsers,
     register_parser,
 )
 from treadle_parsers.bodies.json_call import JsonCall
+from treadle_parsers.catalog import NAMES
 
 PUBLIC = [
     "ArgumentsDelta",
@@ -111,3 +115,24 @@ def test_importing_loads_no_third_party_module():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_catalog_holds_the_names_that_the_formats_say():
+    for module, names in NAMES.items():
+        forms = import_module(f"treadle_parsers.formats.{module}").FORMATS
+        said = [name for form in forms for name in (form.name, *form.aliases)]
+        assert sorted(said) == sorted(names), f"bring {module} up to date in catalog.py"
+
+
+def test_the_catalog_holds_every_module_of_formats():
+    modules = {one.name for one in pkgutil.iter_modules(formats.__path__)}
+    assert modules == {*NAMES}
+
+
+def test_a_parser_loads_the_module_of_its_format_and_no_other():
+    code = (
+        "import sys, treadle_parsers as t; t.get_parser('qwen'); t.list_parsers(); "
+        "print([m for m in sys.modules if m.startswith('treadle_parsers.formats.')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "['treadle_parsers.formats.hermes']"
