@@ -64,8 +64,8 @@ class JsonArray:
         ends: list[str] = []
         if not self.keys.keyed:
             key = f'"{self.keys.name[0]}"'
-            sequences = [("{" + key, ":"), ("{ " + key, ":")]
-            ends = ["{" + key, "{ " + key]
+            ends = ["{" + key, "{ " + key, f"{{\n{STEP * 2}{key}"]
+            sequences = [(one, ":") for one in ends]
             if self.keys.numbered:
                 ends.append(f'{{"{self.keys.id[0]}"')
         else:
