@@ -56,6 +56,7 @@ tools = [
 ]
 """
 _WIDTH = 80
+_LINE = 100
 _TYPED = {
     Typing.JSON: "The model writes JSON. Its text is the argument; a schema only checks it.",
     Typing.PYTHON: "The model writes Python literals, which become JSON; a schema only checks it.",
@@ -122,9 +123,7 @@ def _facts(form: Format) -> Iterator[str]:
 def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) -> str:
     pieces = [piece for line in text.splitlines(keepends=True) for piece in _pieces(line)]
     lines = "\n".join(f"    {_literal(piece)}" for piece in pieces)
-    calls = "".join(
-        f"    ({_literal(call.name)}, {_literal(call.arguments)}),\n" for call in message.tool_calls
-    )
+    calls = "".join(_pair(call) for call in message.tool_calls)
     ids = "".join(f"    {_literal(call.id)},\n" for call in message.tool_calls)
     begun = "".join(f"\n    {_literal(one)},\n" for one in triggers)
     return (
@@ -152,9 +151,20 @@ def _pieces(line: str) -> list[str]:
     return pieces
 
 
+def _pair(call: ToolCall) -> str:
+    """Return the name and the arguments of a call as Python source, on one line if they fit."""
+    name, arguments = _literal(call.name), _literal(call.arguments)
+    line = f"    ({name}, {arguments}),\n"
+    fits = len(line) <= _LINE
+    return line if fits else f"    (\n        {name},\n        {arguments},\n    ),\n"
+
+
 def _literal(text: str) -> str:
-    """Return `text` as Python source, in double quotes where it holds none."""
-    return repr(text) if '"' in text else json.dumps(text, ensure_ascii=False)
+    """Return `text` as Python source, in the quotes that need fewer escapes."""
+    source = json.dumps(text, ensure_ascii=False)
+    if text.count('"') <= text.count("'"):
+        return source
+    return "'" + source[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
 
 
 def _values(form: Format, untyped: ParsedMessage, typed: ParsedMessage) -> str:
