@@ -24,7 +24,7 @@ def partly(*parts: str) -> str:
     """
     pattern = ""
     for part in reversed(parts):
-        pattern = SPACE + (_grown(part, pattern) if part != END else r"\Z")
+        pattern = SPACE + (grown(part, pattern) if part != END else r"\Z")
     return pattern
 
 
@@ -36,16 +36,21 @@ def any_of(patterns: Sequence[str]) -> str:
     return distinct[0] if len(distinct) == 1 else f"(?:{'|'.join(distinct)})"
 
 
+def ahead(sequences: Sequence[Sequence[str]]) -> str:
+    """Return the pattern of any of `sequences`, as `partly` of each."""
+    return any_of([partly(*parts) for parts in sequences])
+
+
 def string_stop(sequences: Sequence[Sequence[str]]) -> str:
     """Return the pattern of what to look at inside a JSON string: quotes, backslashes, and the
     first character of a sequence whose parts follow it as far as they have arrived.
     """
     firsts = "".join(sorted({re.escape(parts[0][0]) for parts in sequences}))
-    ahead = [
-        f"(?<={re.escape(parts[0][0])})" + _grown(parts[0][1:], partly(*parts[1:]))
+    rests = [
+        f"(?<={re.escape(parts[0][0])})" + grown(parts[0][1:], partly(*parts[1:]))
         for parts in sequences
     ]
-    return rf'["\\{firsts}]' + (rf'(?:(?<=["\\])|{"|".join(ahead)})' if ahead else "")
+    return rf'["\\{firsts}]' + (rf'(?:(?<=["\\])|{"|".join(rests)})' if rests else "")
 
 
 def arrived(pattern: str) -> str:
@@ -53,7 +58,8 @@ def arrived(pattern: str) -> str:
     return rf"(?:\Z|{pattern})"
 
 
-def _grown(literal: str, then: str) -> str:
+def grown(literal: str, then: str = "") -> str:
+    """Return the pattern of `literal` and `then`, or of all that has arrived of them."""
     pattern = then
     for char in reversed(literal):
         pattern = arrived(re.escape(char) + pattern)

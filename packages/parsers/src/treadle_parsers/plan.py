@@ -95,6 +95,8 @@ class Plan:
 
     content: Table
     reasoning: Table
+    quiet: Table
+    """For a message that has all its calls: no marker begins another."""
     first: "Body | None" = None
 
     @classmethod
@@ -118,4 +120,5 @@ class Plan:
             reasoning=Table(
                 {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
             ),
+            quiet=Table({**drops, **opens, **closes}),
         )

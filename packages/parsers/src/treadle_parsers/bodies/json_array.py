@@ -46,6 +46,10 @@ class JsonArray:
             key = f'"{self.keys.name[0]}"'
             sequences = [("{" + key, ":"), ("{ " + key, ":")]
             ends = ["{" + key, "{ " + key]
+            if self.keys.numbered:
+                ends.append(f'{{"{self.keys.id[0]}"')
+        else:
+            ends = ['{"']
         if self.close:
             sequences.append((self.close, END))
             ends.append(self.close)

@@ -14,11 +14,12 @@ from typing import Any, cast
 
 from treadle_parsers import coercion, jsontext
 from treadle_parsers.cursor import Markers, Steps
+from treadle_parsers.dialects import PYTHON
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
 from treadle_parsers.jsontext import Scan
 from treadle_parsers.jsonwrite import arguments_text
-from treadle_parsers.literals import PYTHON, LiteralScan
+from treadle_parsers.literals import LiteralScan
 from treadle_parsers.lookahead import SPACE, arrived
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
@@ -110,7 +111,7 @@ class PythonicCalls:
     def _calls(self, reading: Reading) -> Steps[None]:
         cursor = reading.cursor
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char in (",", ";"):
                 cursor.at += 1
                 continue
@@ -121,6 +122,8 @@ class PythonicCalls:
                 break
             if self.lines and self.close and (yield from cursor.looking_at(self.close)):
                 break
+            if reading.draft.full:
+                return
             call = reading.draft.call(cursor.position)
             yield from self._call(reading, call)
         if self.close:
@@ -136,7 +139,7 @@ class PythonicCalls:
         call.begin(found[1])
         first = True
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char == ")":
                 cursor.at += 1
                 call.add("{}" if first else "}")
@@ -174,7 +177,7 @@ class PythonicCalls:
                 reading.close_call(call, CallStatus.TRUNCATED)
                 return False
             yield
-        char = yield from cursor.skip_space()
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char in (",", ")"):
             return True
         yield from self._abandon(reading, call)

@@ -29,6 +29,7 @@ COMMAND_R_PLUS = Format(
             between=",\n    ",
             last="\n",
         ),
+        JsonArray(open="Action:\r\n```json", close="```", keys=_COHERE_KEYS),
     ),
     thinking=(),
     framing=("<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"),

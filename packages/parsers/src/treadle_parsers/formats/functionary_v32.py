@@ -18,7 +18,7 @@ FUNCTIONARY_V32 = Format(
         NamedJson(
             call=Head(
                 open=">>>",
-                rest=r"(?P<name>[A-Za-z_][\w.\-]*)\n",
+                rest=r"(?P<name>[A-Za-z_][\w.\-]*)\r?\n",
                 end="\n",
                 write=">>>{name}\n",
             )

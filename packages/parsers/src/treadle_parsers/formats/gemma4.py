@@ -1,8 +1,8 @@
 """Gemma 4: `call:NAME{...}` in a notation with string delimiters of its own."""
 
 from treadle_parsers.bodies.literal_calls import LiteralCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.format import Format, Thinking
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
@@ -15,7 +15,7 @@ def _dialect(mark: str) -> Dialect:
         quotes=(Quote(mark, mark, escapes=False), Quote('"', '"')),
         words=_WORDS,
         bare_strings=True,
-        bare_stop=r"[,\[\]{}]",
+        bare_stop=r"[,\[\]{}]|<\|tool_call>|<tool_call\|>",
         key_stop=r"[:,\[\]{}]",
     )
 

@@ -42,6 +42,7 @@ KIMI_K3 = Format(
             ),
             param_close=_CLOSE + "argument" + _SEP,
             xml_names=True,
+            special=True,
             layout=Layout(
                 block_lead="",
                 call_lead="",
