@@ -221,7 +221,7 @@ def _detection(form: Format, text: str) -> Iterator[str]:
 
 def _span(text: str) -> str:
     """Return `text` as a code span."""
-    shown = text.replace("\n", "\\n")
+    shown = text.replace("\r", "\\r").replace("\n", "\\n")
     runs = [len(run) for run in re.findall("`+", shown)]
     fence = "`" * next(size for size in range(1, 9) if size not in runs)
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
