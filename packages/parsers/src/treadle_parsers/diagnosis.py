@@ -9,8 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from treadle_parsers import schema
-from treadle_parsers.fitting import fits
+from treadle_parsers import fitting, schema
 from treadle_parsers.records import CallStatus, ToolCall, ToolSchema
 from treadle_parsers.schema import Schema
 from treadle_parsers.toolbox import Toolbox
@@ -83,12 +82,12 @@ def _misfit(path: str, value: Any, declared: Schema, root: Schema) -> str:
             if closed and key not in properties:
                 return f"argument {where!r} isn't declared, and the schema allows no others"
             inner = schema.property_schema(current, key, root)
-            if inner is not None and not fits(child, inner, root):
+            if inner is not None and not fitting.fits(child, inner, root):
                 return _misfit(where, child, inner, root)
     elif isinstance(value, list):
         inner = schema.item_schema(current, root)
         for place, child in enumerate(cast("list[Any]", value)):
-            if inner is not None and not fits(child, inner, root):
+            if inner is not None and not fitting.fits(child, inner, root):
                 return _misfit(f"{path}[{place}]", child, inner, root)
     return f"argument {path!r} is {_quoted(value)}, the schema asks for {_wanted(current, root)}"
 

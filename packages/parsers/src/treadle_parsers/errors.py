@@ -3,6 +3,7 @@
     ParserError
     |- UnknownParserError (LookupError)      no format has that name
     |- DuplicateParserError (ValueError)     the name is taken by another format
+    |- UnknownDialectError (LookupError)     the format isn't written that way
     |- StreamClosedError (RuntimeError)      text was fed after close
     |- RenderError (ValueError)              a call that the format can't write
     |- GrammarError (ValueError)             a grammar without tools
@@ -20,6 +21,10 @@ class ParserError(Exception):
 
 class UnknownParserError(ParserError, LookupError):
     """No registered format has that name."""
+
+
+class UnknownDialectError(ParserError, LookupError):
+    """The format has no dialect of that name."""
 
 
 class DuplicateParserError(ParserError, ValueError):

@@ -14,6 +14,9 @@ from treadle_parsers.format import Format
 from treadle_parsers.parser import Parser
 from treadle_parsers.plugins import load_plugin, plugin_names
 
+_FROM_CHECKPOINTS = ("beam", "hf", "response_template")
+"""Names under which engines read a checkpoint's response template."""
+
 
 class _Registry:
     """Names to formats, formats to parsers."""
@@ -38,6 +41,11 @@ class _Registry:
 
     def get(self, name: str) -> Parser:
         form = self._formats.get(name)
+        if name in _FROM_CHECKPOINTS:
+            raise UnknownParserError(
+                f"{name!r} is no format of its own: it reads what a checkpoint carries; pass that "
+                "to treadle_parsers.response_template.format_from_response_template"
+            )
         if form is None:
             form = load_plugin(name)
             if form is None:
@@ -95,6 +103,7 @@ _MODULES = (
     "longcat",
     "mimo",
     "minicpm5",
+    "minimax_m1",
     "minimax_m2",
     "minimax_m3",
     "mistral",

@@ -44,6 +44,8 @@ class TagRules:
     param_close: str
     blocks: tuple[Block, ...] = ()
     """Alternatives; the first is rendered."""
+    also_close: tuple[str, ...] = ()
+    """Other literals that end a call."""
     newlines: bool = False
     """Whether one newline on each side of an argument's text is framing."""
     guess: bool = False
@@ -77,9 +79,10 @@ class TagRules:
         closes = tuple(block.close for block in self.blocks)
         outer = tuple(dict.fromkeys((*closes, *opens)))
         begins = (*opens, self.call.open, END)
-        after = dict.fromkeys((*outer, self.call.open), begins)
-        after[self.call_close] = (*outer, self.call.open, END)
-        after[self.param_close] = (self.param.open, self.call_close, *outer, self.call.open, END)
+        after: dict[str, tuple[str, ...]] = dict.fromkeys((*outer, self.call.open), begins)
+        after.update(dict.fromkeys(self.call_closes, (*outer, self.call.open, END)))
+        ends = (*self.call_closes, *outer, self.call.open, END)
+        after[self.param_close] = (self.param.open, *ends)
         literals = (*after, self.param.open, *((CDATA,) if self.xml else ()))
         follows = {one: ahead([(part,) for part in parts]) for one, parts in after.items()}
         if self.special:
@@ -87,6 +90,11 @@ class TagRules:
         object.__setattr__(self, "structure", Markers(literals))
         object.__setattr__(self, "value_ends", Markers(literals, follows))
         object.__setattr__(self, "after", after)
+
+    @property
+    def call_closes(self) -> tuple[str, ...]:
+        """What ends a call."""
+        return (self.call_close, *self.also_close)
 
     @property
     def block_opens(self) -> tuple[str, ...]:
@@ -122,7 +130,7 @@ class TaggedArguments:
             elif marker == body.param_close:
                 cursor.at += len(marker)
             elif marker:
-                cursor.at += len(marker) if marker == body.call_close else 0
+                cursor.at += len(marker) if marker in body.call_closes else 0
                 self._finish(complete=True)
                 return
             elif char == "{" and body.json_body and not self._keys:

@@ -28,10 +28,13 @@ COMMAND_R_PLUS = Format(
             first="\n    ",
             between=",\n    ",
             last="\n",
+            on_lines=True,
         ),
         JsonArray(open="Action:\r\n```json", close="```", keys=_COHERE_KEYS),
     ),
     thinking=(),
+    gap="\n",
+    lead="\n",
     framing=("<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"),
     turn=_COHERE_TURN,
 )

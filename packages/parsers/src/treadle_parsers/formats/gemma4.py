@@ -32,13 +32,16 @@ GEMMA4 = Format(
             ),
             close="<tool_call|>",
             dialect=_dialect('<|"|>'),
+            sort=True,
+            null="None",
         ),
     ),
     thinking=(
-        Thinking(open="<|channel>thought\n", close="<channel|>", lead="", tail="\n", gap=""),
+        Thinking(open="<|channel>thought\n", close="<channel|>", lead="", tail="", gap=""),
         Thinking(open="<|channel>thought", close="<channel|>"),
         Thinking(open="<|channel>", close="<channel|>"),
     ),
+    content_last=True,
     framing=("<turn|>", "<|tool_response>"),
     turn=r"<\|turn>model\n",
 )

@@ -3,6 +3,7 @@
 from treadle_parsers.bodies.named_json import NamedJson
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.records import ToolCall
+from treadle_parsers.shapes import NUMBER, Literal, Shape, sequence
 from treadle_parsers.tagged import Head
 
 _BEGIN = "<|tool_call_begin|>"
@@ -17,6 +18,10 @@ def _native_id(index: int, name: str) -> str:
 def _label(call: ToolCall) -> str:
     native = call.id.startswith(("functions.", f"{call.name}:")) and call.name in call.id
     return call.id if native else _native_id(call.index, call.name)
+
+
+def _label_shape(name: str) -> Shape:
+    return sequence(Literal(f"functions.{name}:"), NUMBER)
 
 
 KIMI_K2 = Format(
@@ -38,6 +43,7 @@ KIMI_K2 = Format(
             ),
             close="<|tool_call_end|>",
             label=_label,
+            label_shape=_label_shape,
             namespace="functions.",
             blocks=_SECTION,
             outer_close=_SECTION[1],
