@@ -85,6 +85,7 @@ def page(form: Format, rules: dict[int, str]) -> str:
         *(f"> {note}" for note in form.notes),
         f"## Example\n\n{_fenced(text, 'text')}",
         _fenced(_code(form, text, message, triggers), "python"),
+        *_dialects(form),
         f"## Values\n\n{_values(form, parser.parse(text), message)}",
         f"## Thinking\n\n{_thinking(form)}",
         "## Markers\n\n" + "\n".join(_markers(form)),
@@ -95,6 +96,19 @@ def page(form: Format, rules: dict[int, str]) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _dialects(form: Format) -> Iterator[str]:
+    if not form.dialects:
+        return
+    yield (
+        "## Dialects\n\nOther ways of writing the same format, for `render`, `structural_tag` and "
+        "`gbnf` with `dialect=`; all are [read alike](../rendering.md)."
+    )
+    parser = get_parser(form.name)
+    for dialect in form.dialects:
+        text = parser.render(_calls(), content=CONTENT, reasoning=REASONING, dialect=dialect.name)
+        yield f"`{dialect.name}`: {dialect.models}.\n\n{_fenced(text, 'text')}"
 
 
 def _calls() -> list[ToolCall]:
