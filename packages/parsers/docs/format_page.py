@@ -106,8 +106,9 @@ def _dialects(form: Format) -> Iterator[str]:
         "`gbnf` with `dialect=`; all are [read alike](../rendering.md)."
     )
     parser = get_parser(form.name)
+    calls = parser.parse(parser.render(_calls())).tool_calls  # with ids, which some dialects write
     for dialect in form.dialects:
-        text = parser.render(_calls(), content=CONTENT, reasoning=REASONING, dialect=dialect.name)
+        text = parser.render(calls, content=CONTENT, reasoning=REASONING, dialect=dialect.name)
         yield f"`{dialect.name}`: {dialect.models}.\n\n{_fenced(text, 'text')}"
 
 
@@ -152,7 +153,16 @@ def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) 
         'assert all(call.status == "ok" for call in message.tool_calls)\n'
         f'assert parser.structural_tag(tools)["format"]["triggers"] == [{begun}]\n'
         'assert parser.gbnf(tools).startswith("root ::= ")'
+        f"{_DIALECTS if form.dialects else ''}"
     )
+
+
+_DIALECTS = """
+for dialect in parser.format.dialects:
+    again = parser.parse(parser.render(message.tool_calls, dialect=dialect.name), tools)
+    assert [call.name for call in again.tool_calls] == ["get_weather", "find_shops"]
+    assert all(call.status == "ok" for call in again.tool_calls)"""
+"""What is checked of every dialect."""
 
 
 def _pieces(line: str) -> list[str]:
