@@ -106,8 +106,9 @@ def _dialects(form: Format) -> Iterator[str]:
         "`gbnf` with `dialect=`; all are [read alike](../rendering.md)."
     )
     parser = get_parser(form.name)
+    calls = parser.parse(parser.render(_calls())).tool_calls  # with ids, which some dialects write
     for dialect in form.dialects:
-        text = parser.render(_calls(), content=CONTENT, reasoning=REASONING, dialect=dialect.name)
+        text = parser.render(calls, content=CONTENT, reasoning=REASONING, dialect=dialect.name)
         yield f"`{dialect.name}`: {dialect.models}.\n\n{_fenced(text, 'text')}"
 
 
@@ -137,7 +138,7 @@ def _facts(form: Format) -> Iterator[str]:
 def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) -> str:
     pieces = [piece for line in text.splitlines(keepends=True) for piece in _pieces(line)]
     lines = "\n".join(f"    {_literal(piece)}" for piece in pieces)
-    calls = "".join(_pair(call.name, call.arguments) for call in message.tool_calls)
+    calls = "".join(_pair(call) for call in message.tool_calls)
     ids = "".join(f"    {_literal(call.id)},\n" for call in message.tool_calls)
     begun = "".join(f"\n    {_literal(one)},\n" for one in triggers)
     return (
@@ -152,7 +153,16 @@ def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) 
         'assert all(call.status == "ok" for call in message.tool_calls)\n'
         f'assert parser.structural_tag(tools)["format"]["triggers"] == [{begun}]\n'
         'assert parser.gbnf(tools).startswith("root ::= ")'
+        f"{_DIALECTS if form.dialects else ''}"
     )
+
+
+_DIALECTS = """
+for dialect in parser.format.dialects:
+    again = parser.parse(parser.render(message.tool_calls, dialect=dialect.name), tools)
+    assert [call.name for call in again.tool_calls] == ["get_weather", "find_shops"]
+    assert all(call.status == "ok" for call in again.tool_calls)"""
+"""What is checked of every dialect."""
 
 
 def _pieces(line: str) -> list[str]:
@@ -165,18 +175,20 @@ def _pieces(line: str) -> list[str]:
     return pieces
 
 
+def _pair(call: ToolCall) -> str:
+    """Return the name and the arguments of a call as Python source, on one line if they fit."""
+    name, arguments = _literal(call.name), _literal(call.arguments)
+    line = f"    ({name}, {arguments}),\n"
+    fits = len(line) <= _LINE
+    return line if fits else f"    (\n        {name},\n        {arguments},\n    ),\n"
+
+
 def _literal(text: str) -> str:
     """Return `text` as Python source, in the quotes that need fewer escapes."""
-    double = text.count('"') <= text.count("'")
-    return json.dumps(text, ensure_ascii=False) if double else repr(text)
-
-
-def _pair(name: str, arguments: str) -> str:
-    """Return a line with both as Python source, or several where one is too long."""
-    line = f"    ({_literal(name)}, {_literal(arguments)}),\n"
-    if len(line) <= _LINE + 1:
-        return line
-    return f"    (\n        {_literal(name)},\n        {_literal(arguments)},\n    ),\n"
+    source = json.dumps(text, ensure_ascii=False)
+    if text.count('"') <= text.count("'"):
+        return source
+    return "'" + source[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
 
 
 def _values(form: Format, untyped: ParsedMessage, typed: ParsedMessage) -> str:

@@ -341,6 +341,25 @@ def test_grammars_are_printed(capsys, tools):
         assert tag == get_parser("glm47").structural_tag(TOOLS, choice=choice)
 
 
+def test_a_dialect_is_rendered_and_constrained(capsysbinary, tmp_path, tools):
+    calls = tmp_path / "calls.json"
+    calls.write_text('[{"name": "add", "arguments": {"a": 1, "b": 2}}]', encoding="utf-8")
+    for dialect in ("default", "v3"):
+        argv = ["--format", "mistral", "--dialect", dialect]
+        assert main(["--render", *argv, str(calls)]) == 0
+        text = capsysbinary.readouterr().out.decode()
+        assert ('"name"' in text) is (dialect == "v3")
+        assert main(["--grammar", "gbnf", *argv, "--tools", tools]) == 0
+        assert (b"name" in capsysbinary.readouterr().out) is (dialect == "v3")
+
+
+def test_an_unknown_dialect_ends_in_one_line(capsys, tmp_path):
+    calls = tmp_path / "calls.json"
+    calls.write_text("[]", encoding="utf-8")
+    argv = ("--render", "--format", "mistral", "--dialect", "v0", str(calls))
+    assert "'v3'" in refused(capsys, *argv)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

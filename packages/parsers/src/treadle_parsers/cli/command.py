@@ -75,7 +75,12 @@ def _detect(options: argparse.Namespace) -> int:
 def _render(options: argparse.Namespace) -> int:
     parser = _named(options)
     message = inputs.read_message(options.file)
-    text = parser.render(message.calls, content=message.content, reasoning=message.reasoning)
+    text = parser.render(
+        message.calls,
+        content=message.content,
+        reasoning=message.reasoning,
+        dialect=options.dialect,
+    )
     try:
         data = text.encode()
     except UnicodeEncodeError as error:
@@ -93,9 +98,10 @@ def _grammar(options: argparse.Namespace, tools: list[ToolSchema] | None) -> int
     if tools is None:
         raise CommandInputError("a grammar is made for tools; give them with --tools FILE")
     if options.grammar == "gbnf":
-        print(parser.gbnf(tools))
+        print(parser.gbnf(tools, dialect=options.dialect))
     else:
-        outputs.print_json(parser.structural_tag(tools, choice=options.tool_choice), indent=2)
+        tag = parser.structural_tag(tools, choice=options.tool_choice, dialect=options.dialect)
+        outputs.print_json(tag, indent=2)
     return 0
 
 
@@ -133,6 +139,7 @@ def _list(*, as_json: bool) -> int:
                 {
                     "name": form.name,
                     "aliases": [*form.aliases],
+                    "dialects": [one.name for one in form.dialects],
                     "models": form.models,
                     "summary": form.summary,
                     "typing": typing_of(form).value,
@@ -147,4 +154,6 @@ def _list(*, as_json: bool) -> int:
         also = f" ({', '.join(form.aliases)})" if form.aliases else ""
         needs = "tools= types the values" if typing_of(form).needs_schema else "no tools= needed"
         print(f"{form.name}{also}\n    {form.models}; {needs}\n    {form.summary}")
+        for dialect in form.dialects:
+            print(f"    dialect {dialect.name}: {dialect.models}")
     return 0

@@ -86,6 +86,12 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
+    group.add_argument(
+        "--dialect",
+        metavar="NAME",
+        help="for --render and --grammar: the way of writing of models whose template differs, "
+        "as --list names it",
+    )
     group.add_argument("--check", action="store_true", help="exit 1 when any call isn't ok")
     group.add_argument(
         "--openai", action="store_true", help="an OpenAI message, or deltas, instead of the record"
