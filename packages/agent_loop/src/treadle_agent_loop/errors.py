@@ -28,6 +28,13 @@ class AgentLoopError(Exception):
 class ModelServerError(AgentLoopError, ConnectionError):
     """The model server can't be reached or kept failing; the cause is chained."""
 
+    def __init__(self, message: str, *, status: int | None = None, answered: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status of the last failure, where there was an answer."""
+        self.answered = answered
+        """Whether the server answered, with something that is no answer to the request."""
+
 
 class ModelTimeoutError(AgentLoopError, TimeoutError):
     """One request to the model server took longer than its limit."""
