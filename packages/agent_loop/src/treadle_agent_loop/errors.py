@@ -11,6 +11,7 @@
     |-- HistoryRewrittenError (RuntimeError)    history rewritten, policy `refuse`
     |-- LedgerError           (RuntimeError)    a promise of the token ledger doesn't hold
     |-- SavedRolloutError     (ValueError)      a line of a saved run is no rollout
+    |-- LaunchError           (RuntimeError)    an engine can't be started, or ended by itself
     |-- ToolDefinitionError   (TypeError)       a function can't become a tool
     |-- DuplicateToolError    (ValueError)      two tools with one name
     |-- UnknownToolError      (LookupError)     no tool of that name
@@ -75,6 +76,10 @@ class LedgerError(AgentLoopError, RuntimeError):
 
 class SavedRolloutError(AgentLoopError, ValueError):
     """A line of a saved run can't be read as a rollout; the message names the field."""
+
+
+class LaunchError(AgentLoopError, RuntimeError):
+    """A serving engine can't be started as asked, or ended by itself; one line for the user."""
 
 
 class ToolDefinitionError(AgentLoopError, TypeError):

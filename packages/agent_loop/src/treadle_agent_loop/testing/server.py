@@ -3,9 +3,9 @@ that you write.
 
 `/v1/completions` takes prompt ids and answers ids with logprobs; `/v1/chat/completions` answers
 messages, streamed where asked. With `native=` it offers an engine's own way for token ids as well:
-`/inference/v1/generate` (vLLM) or `/generate` (SGLang). What the "model" says comes from your functions; its logprobs are a fixed function of
-everything before a token (`toy_logprob`), so that a test can check them against any exported
-sequence. Faults are served first, in order.
+`/inference/v1/generate` (vLLM) or `/generate` (SGLang). What the "model" says comes from your
+functions; its logprobs are a fixed function of everything before a token (`toy_logprob`), so that a
+test can check them against any exported sequence. Faults are served first, in order.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ import json
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
 
 from treadle_agent_loop.testing import wires
+from treadle_agent_loop.testing.faults import Fault, play
 from treadle_agent_loop.testing.scripted import ScriptedTurn
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 
@@ -27,21 +27,6 @@ TokenScript = Callable[[str], "str | Sequence[int]"]
 """From the prompt's text to the answer: text (control tokens count) or ids."""
 ChatScript = Callable[[Sequence[Mapping[str, Any]]], ScriptedTurn]
 """From the messages to the answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that goes wrong instead of an answer."""
-
-    status: int = 500
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: str = '{"error": {"message": "the server is unwell"}}'
-    drop: bool = False
-    """Close the connection without an answer."""
-    hang: bool = False
-    """Never answer."""
-    cut: bool = False
-    """Send the status, the headers and the body, promise more of it, and close the connection."""
 
 
 def toy_logprob(before: Sequence[int], index: int) -> float:
@@ -68,8 +53,8 @@ class ToyServer:
         faults: Sequence[Fault] = (),
         hold: asyncio.Event | None = None,
     ) -> None:
-        """`native` is `vllm-generate` or `sglang`. `logprobs` and `echo` change what is sent, to play
-        a server that lies; `hold` keeps every answer back until it is set.
+        """`native` is `vllm-generate` or `sglang`. `logprobs` and `echo` change what is sent, to
+        play a server that lies; `hold` keeps every answer back until it is set.
         """
         self.hold = hold
         self.tokenizer = tokenizer
@@ -159,7 +144,7 @@ class ToyServer:
                 await self.hold.wait()
             body: dict[str, Any] = await request.json()
             if self.faults:
-                return await _play(self.faults.popleft(), request)
+                return await play(self.faults.popleft(), request)
             if body.get("model", self.model) != self.model:
                 return _refusal(404, f"The model `{body.get('model')}` does not exist.")
             self.requests.append(body)
@@ -167,8 +152,6 @@ class ToyServer:
             if body.get("stream"):
                 return await _stream(request, answer)
             return web.json_response(answer)
-        except web.HTTPException as refusal:
-            return refusal
         finally:
             await asyncio.shield(self._count_open(-1))
 
@@ -235,27 +218,6 @@ async def _stream(request: web.Request, answer: Mapping[str, Any]) -> web.Stream
         await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
     await response.write(b"data: [DONE]\n\n")
     return response
-
-
-async def _play(fault: Fault, request: web.Request) -> web.StreamResponse:
-    if fault.hang:
-        await asyncio.Event().wait()
-    if fault.cut:
-        response = web.StreamResponse(status=fault.status, headers=dict(fault.headers))
-        response.content_length = len(fault.body) + 1
-        await response.prepare(request)
-        await response.write(fault.body.encode())
-        if request.transport is not None:
-            request.transport.close()  # once what was written has been sent
-        return response
-    if fault.drop and request.transport is not None:
-        request.transport.abort()
-    return web.Response(
-        status=fault.status,
-        headers=dict(fault.headers),
-        text=fault.body,
-        content_type="application/json",
-    )
 
 
 def _refusal(status: int, message: str) -> web.Response:
