@@ -1,6 +1,7 @@
 """An engine as a child process: started in a group of its own, waited for, stopped with all it has.
 
-Its output goes to a file. Stopping asks first (SIGTERM to the group) and kills what is left.
+Its output goes to a file. Stopping asks the engine first (SIGTERM), which stops its own workers;
+what is left of the group is killed.
 """
 
 import asyncio
@@ -56,11 +57,13 @@ class EngineProcess:
         process, self._process = self._process, None
         if process is None:
             return
-        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.grace):
                 await process.wait()
-        _signal_group(process.pid, signal.SIGKILL)  # what it left behind, or all of it
+        with contextlib.suppress(ProcessLookupError):  # nothing was left behind
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
     async def wait_ready(self, url: str, progress: Callable[[str], None]) -> None:
@@ -106,9 +109,3 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
             return response.status == 200
     except (aiohttp.ClientError, TimeoutError):
         return False
-
-
-def _signal_group(group: int, number: int) -> None:
-    """Send a signal to what is left of a process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
