@@ -9,7 +9,7 @@ from typing import Any, cast
 from treadle_agent_loop.errors import LaunchError
 from treadle_parsers import UnknownParserError, detect, get_parser
 
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,15 @@ from treadle_agent_loop.launch.command import EngineKind
 _HAS = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 
 
-def find_python(kind: EngineKind, given: Path | None) -> Path:
+def find_python(kind: EngineKind, given: Path | None, *, path: str | None = None) -> Path:
     """Return the interpreter that has the engine: the one given, or that of the engine on PATH.
+
+    `path` is looked through instead of PATH.
 
     Raises:
         LaunchError: there is none, or it hasn't the engine.
     """
-    python = _beside(kind) if given is None else given.expanduser().absolute()
+    python = _beside(kind, path) if given is None else given.expanduser().absolute()
     remedy = f"pip install {kind} in an environment of its own, and give --engine-python"
     if python is None:
         raise LaunchError(f"{kind.label} isn't on PATH: {remedy}")
@@ -45,8 +47,8 @@ def find_plugin(python: Path) -> Path:
     return Path(done.stdout.strip())
 
 
-def _beside(kind: EngineKind) -> Path | None:
-    script = shutil.which(kind)
+def _beside(kind: EngineKind, path: str | None) -> Path | None:
+    script = shutil.which(kind, path=path)
     if script is None:
         return None
     python = Path(script).resolve().parent / "python"
