@@ -119,11 +119,14 @@ def _check_count(sent: int, counted: Any) -> None:
 def _sampled(
     answer: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> tuple[tuple[int, ...], tuple[float | None, ...] | None]:
-    """Return ids and their logprobs; logprobs of other ids than the output's count as none."""
+    """Return ids and their logprobs; logprobs of other ids than the output's count as none.
+
+    Speculative decoding may tell more logprobs than ids: those after the stop.
+    """
     entries = cast("list[list[Any]]", facts.get("output_token_logprobs") or [])
     named = [entry[1] for entry in entries]
     output: Any = answer.get("output_ids")
     ids = read_ids(named if output is None and named else output, _REMEDY)
-    if named != list(ids):
+    if named[: len(ids)] != list(ids):
         return ids, None
-    return ids, read_numbers([entry[0] for entry in entries])
+    return ids, read_numbers([entry[0] for entry in entries[: len(ids)]])
