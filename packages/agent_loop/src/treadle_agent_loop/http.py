@@ -144,8 +144,7 @@ class JsonHttpClient:
                         status=failure.status,
                     ) from failure.cause
                 self._retries += 1
-                jittered = settings.backoff * 2 ** min(attempt - 1, 10) * random.uniform(0.5, 1.0)
-                delay = min(jittered, 30.0) if failure.pause is None else failure.pause
+                delay = _delay(settings.backoff, attempt, failure.pause)
             await asyncio.sleep(delay)
 
     async def _try(
@@ -209,6 +208,12 @@ class JsonHttpClient:
                 headers={"Authorization": f"Bearer {key}"} if key else None,
             )
         return self._session
+
+
+def _delay(backoff: float, attempt: int, pause: float | None) -> float:
+    """Return the seconds before the next try; at least a moment where the server said "at once"."""
+    jittered = min(backoff * 2 ** min(attempt - 1, 10) * random.uniform(0.5, 1.0), 30.0)
+    return jittered if pause is None else max(pause, min(jittered, 1.0))
 
 
 async def _read_object(response: aiohttp.ClientResponse) -> dict[str, Any]:
