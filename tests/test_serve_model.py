@@ -122,7 +122,7 @@ def complaint(process: "subprocess.Popen[str]") -> str:
 def test_the_settings_are_printed_and_a_signal_stops_the_engine_and_its_workers(
     launch: Launch, facts: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    process = launch(*engine("--name", "tiny", "--", "--dtype", "float32"))
+    process = launch(*engine("--name", "tiny", "--", "--dtype", "float32", "--name", "x"))
     lines = read_until(process, "ATROPOS_TOKENIZER_NAME")
     settings = dict(line.split("=", 1) for line in lines if "=" in line)
     argv = json.loads(facts.read_text())["argv"]
@@ -132,7 +132,7 @@ def test_the_settings_are_printed_and_a_signal_stops_the_engine_and_its_workers(
         "ATROPOS_SERVER_MODEL": "tiny",
         "ATROPOS_TOKENIZER_NAME": str(tmp_path / "model"),
     }
-    assert argv[-2:] == ["--dtype", "float32"]
+    assert argv[-4:] == ["--dtype", "float32", "--name", "x"]
     assert argv[argv.index("--tool-call-parser") + 1] == "hermes"
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
@@ -200,6 +200,14 @@ def test_an_unknown_parser_is_one_line(launch: Launch) -> None:
 
 def test_the_plugin_is_for_vllm_alone(launch: Launch) -> None:
     assert "for vLLM alone" in complaint(launch("--engine", "sglang", "--plugin"))
+
+
+def test_help_answers_within_a_second(launch: Launch) -> None:
+    launch("--help").communicate(timeout=60)
+    begin = time.monotonic()
+    out, _ = launch("--help").communicate(timeout=60)
+    assert time.monotonic() - begin < 1.0
+    assert "--engine-python" in out
 
 
 def test_an_unknown_flag_is_a_usage_error(launch: Launch) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from treadle_agent_loop.errors import LaunchError
-from treadle_agent_loop.launch import LaunchOptions, engine_command, parse_flags
+from treadle_agent_loop.launch import LaunchOptions, engine_command
 from treadle_agent_loop.launch.checkpoint import Checkpoint, choose_parser, find_checkpoint
 from treadle_agent_loop.launch.command import EngineKind, sglang_parser_name
 from treadle_agent_loop.launch.environment import find_plugin, find_python
@@ -119,15 +119,6 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_an_unknown_parser_names_near_ones():
     with pytest.raises(LaunchError, match="hermes"):
         choose_parser(MODEL, "hermez")
-
-
-def test_words_after_two_dashes_go_to_the_engine():
-    options = parse_flags(["m/x", "--port", "0", "--", "--dtype", "float32", "--port", "9"])
-    assert (options.model, options.port, options.more) == (
-        "m/x",
-        0,
-        ("--dtype", "float32", "--port", "9"),
-    )
 
 
 def _script(path, text):

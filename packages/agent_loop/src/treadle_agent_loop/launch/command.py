@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from treadle_agent_loop.launch.checkpoint import Checkpoint
-from treadle_agent_loop.launch.flags import LaunchOptions
+from treadle_agent_loop.launch.options import LaunchOptions
 from treadle_parsers import get_parser
 
 

@@ -15,7 +15,7 @@ from treadle_agent_loop.errors import LaunchError
 from treadle_agent_loop.launch.checkpoint import Checkpoint, choose_parser, find_checkpoint
 from treadle_agent_loop.launch.command import EngineKind, engine_command, sglang_parser_name
 from treadle_agent_loop.launch.environment import find_plugin, find_python
-from treadle_agent_loop.launch.flags import LaunchOptions
+from treadle_agent_loop.launch.options import LaunchOptions
 from treadle_agent_loop.launch.process import EngineProcess
 
 _REPORT = 15.0
