@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from treadle_agent_loop.chat_answers import join_stream
-from treadle_agent_loop.chat_session import ChatSession
+from treadle_agent_loop.chat_session import ChatSession, without_none
 from treadle_agent_loop.errors import ModelRequestError
 from treadle_agent_loop.http import HttpSettings, HttpStatistics, JsonHttpClient
 from treadle_agent_loop.serving import check_model, explain_refusal, post_for_model
 from treadle_parsers import get_parser
 
 _PATH = "/chat/completions"
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ChatClient:
@@ -41,6 +42,9 @@ class ChatClient:
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         """`base_url` ends in `/v1`; `extra_body` is merged into every request.
+
+        A field that it sets to None isn't sent; for servers that refuse the older name:
+        `{"max_tokens": None, "max_completion_tokens": 4096}`.
 
         Raises:
             UnknownParserError: `parser` names no format of `treadle_parsers`.
@@ -95,10 +99,10 @@ class ChatClient:
     async def ask(self, payload: dict[str, Any]) -> Mapping[str, Any]:
         """Send a chat completion request and return the answer; see `ChatWire.ask`."""
         if not self.stream:
-            return await post_for_model(self.http, _PATH, payload)
-        streamed = {"stream": True, "stream_options": {"include_usage": True}}
+            return await post_for_model(self.http, _PATH, without_none(payload))
+        streamed = without_none(_STREAMED | payload)
         try:
-            return join_stream(await self.http.post_for_events(_PATH, payload | streamed))
+            return join_stream(await self.http.post_for_events(_PATH, streamed))
         except ModelRequestError as refusal:
             await explain_refusal(self.http, self.model, refusal)
             raise

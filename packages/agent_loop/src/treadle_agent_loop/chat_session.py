@@ -29,16 +29,21 @@ class ChatWire(Protocol):
 
     @property
     def extra_body(self) -> Mapping[str, Any]:
-        """Fields that are merged into every request."""
+        """Fields that are merged into every request; None takes a field out."""
         ...
 
     async def ask(self, payload: dict[str, Any]) -> Mapping[str, Any]:
-        """Send a chat completion request and return the answer.
+        """Send a chat completion request, without the fields that are None; return the answer.
 
         Raises:
             AgentLoopError: as `ModelSession.complete` says.
         """
         ...
+
+
+def without_none(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request body without the fields that are None."""
+    return {name: value for name, value in payload.items() if value is not None}
 
 
 class ChatSession:

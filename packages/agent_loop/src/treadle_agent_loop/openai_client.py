@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from treadle_agent_loop.chat_session import ChatSession
+from treadle_agent_loop.chat_session import ChatSession, without_none
 from treadle_agent_loop.errors import (
     AgentLoopError,
     ModelServerError,
@@ -37,7 +37,7 @@ class OpenAIClient:
         parser: str | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
-        """Wrap an open client, which is closed by `aclose`.
+        """Wrap an open client, which is closed by `aclose`; `extra_body` is as `ChatClient`'s.
 
         Raises:
             UnknownParserError: `parser` names no format of `treadle_parsers`.
@@ -70,8 +70,9 @@ class OpenAIClient:
         """Send a chat completion request and return the answer; see `ChatWire.ask`."""
         import openai
 
-        own = {name: value for name, value in payload.items() if name in _OWN}
-        more = {name: value for name, value in payload.items() if name not in _OWN}
+        body = without_none(payload)
+        own = {name: value for name, value in body.items() if name in _OWN}
+        more = {name: value for name, value in body.items() if name not in _OWN}
         create: Any = self.client.chat.completions.create
         try:
             answer = await create(**own, extra_body=more)
