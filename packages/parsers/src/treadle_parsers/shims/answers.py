@@ -147,7 +147,7 @@ class ReasoningStream:
                 end = segment.span.end
         gap = text[end:answer]
         for block in self._parser.format.thinking:
-            _, closed, after = gap.partition(block.close)
+            _, closed, after = gap.rpartition(block.close)
             if closed:
                 return after.lstrip() + text[answer:]
         return gap + text[answer:]
