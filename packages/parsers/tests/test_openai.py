@@ -91,7 +91,9 @@ def test_the_openai_package_adds_the_chunks_up_to_the_message(size):
     streaming = pytest.importorskip("openai.lib.streaming.chat")
     state = streaming.ChatCompletionStreamState()
     facts: dict[str, Any] = {"completion_id": "c", "model": "m", "created": 1}
-    chunks = [chunk_dict(delta, **facts) for delta in ({"role": "assistant"}, *streamed(TEXT, size))]
+    chunks = [
+        chunk_dict(delta, **facts) for delta in ({"role": "assistant"}, *streamed(TEXT, size))
+    ]
     chunks.append(chunk_dict({}, **facts, finish_reason="tool_calls"))
     for chunk in chunks:
         model = chat.ChatCompletionChunk.model_validate(chunk, strict=True)
