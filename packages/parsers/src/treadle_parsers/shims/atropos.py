@@ -136,7 +136,11 @@ class ToolCallTranslator:
 
 def install() -> None:
     """Make atroposlib use this translator. Raises: ImportError where atroposlib isn't installed."""
-    setattr(import_module(_MODULE), _NAME, ToolCallTranslator)
+    try:
+        module = import_module(_MODULE)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error.name} isn't there; install treadle-parsers[atropos]") from error
+    setattr(module, _NAME, ToolCallTranslator)
     if _PROXY in sys.modules:  # it has taken the name already
         setattr(sys.modules[_PROXY], _NAME, ToolCallTranslator)
 

@@ -142,5 +142,16 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 def _schema(tool: Any) -> ToolSchema:
     if inspect.isfunction(tool) or inspect.ismethod(tool):
-        return import_module("transformers.utils").get_json_schema(tool)
+        return _described(tool)
     return tool if "function" in tool else {"type": "function", "function": tool}
+
+
+def _described(function: Callable[..., Any]) -> ToolSchema:
+    try:
+        utils = import_module("transformers.utils")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error.name} isn't there; install treadle-parsers[huggingface], "
+            "or pass tools as schemas"
+        ) from error
+    return utils.get_json_schema(function)
