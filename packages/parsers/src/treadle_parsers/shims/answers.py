@@ -40,7 +40,14 @@ def answer_parser(form: Format) -> Parser:
     if known is None or known.form is not form:
         asides = () if form.calls_in_thinking else form.thinking
         passed = tuple(Aside(open=block.open, close=block.close) for block in asides)
-        parser = Parser(replace(form, thinking=(), bodies=(*form.bodies, *passed)))
+        closes = {block.close for block in form.thinking} & {form.content_frame.close}
+        plain = replace(
+            form,
+            thinking=(),
+            bodies=(*form.bodies, *passed),
+            framing=(*form.framing, *closes),  # a marker that closes content as well isn't text
+        )
+        parser = Parser(plain)
         known = _made[form.name] = _Made(form, parser)
     return known.parser
 
