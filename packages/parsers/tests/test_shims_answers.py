@@ -1,12 +1,25 @@
 """What the shims share: reasoning and answer taken apart, the same in every chunking."""
 
+import gzip
+import json
+import os
 import re
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle_parsers import CallStatus, Parser, RenderError, Span, ToolCall, get_parser
+from treadle_parsers import (
+    CallStatus,
+    Parser,
+    RenderError,
+    Span,
+    ToolCall,
+    get_parser,
+    list_parsers,
+)
 from treadle_parsers.events import CallStart
 from treadle_parsers.openai import merged
 from treadle_parsers.registry import all_formats
@@ -74,9 +87,9 @@ def written(parser: Parser) -> list[str]:
     return texts
 
 
-def taken_apart(parser: Parser, deltas: list[str]) -> dict[str, object]:
+def taken_apart(parser: Parser, deltas: list[str], tools: object = TOOLS) -> dict[str, object]:
     reasoning = ReasoningStream(parser)
-    answer = AnswerStream(parser, TOOLS)
+    answer = AnswerStream(parser, tools)
     parts = [*map(reasoning.feed, deltas), reasoning.close()]
     told = merged([*(answer.feed(part.rest) for part in parts if part.rest), answer.close()])
     calls = [one["function"] for one in told.get("tool_calls", [])]
@@ -161,6 +174,44 @@ def test_ids_differ_between_messages_unless_the_model_wrote_them():
     assert fresh_id(mistral, short) != fresh_id(mistral, short)
     kimi = get_parser("kimi_k2").format
     assert fresh_id(kimi, CallStart(0, "functions.f:0", "f")) == "functions.f:0"
+
+
+def test_every_real_case_has_the_calls_of_the_record():
+    root = Path(__file__).resolve().parents[3]
+    given = os.environ.get("TREADLE_SHARED")
+    places = [Path(given)] if given else [root.parent / "shared", root.parent.parent / "shared"]
+    files = [place / "parsers" / "cases.jsonl.gz" for place in places]
+    file = next((one for one in files if one.is_file()), None)
+    if file is None:
+        pytest.skip("no shared folder with parsers/cases.jsonl.gz beside the repository")
+    known, count = set(list_parsers()), 0
+    for line in gzip.open(file, "rt", encoding="utf-8"):
+        case = json.loads(line)
+        if case["family"] not in known or case.get("prefix"):
+            continue
+        parser, text = get_parser(case["family"]), case["text"]
+        expected = [
+            (one.name, one.arguments)
+            for one in parser.parse(text, case["tools"]).tool_calls
+            if one.name
+        ]
+        assert taken_apart(parser, pieces(text, 3), case["tools"])["calls"] == expected, text
+        count += 1
+    assert count > 1000
+
+
+def test_a_long_answer_takes_time_in_proportion():
+    def seconds(size: int) -> float:
+        text = '<tool_call>{"name": "f", "arguments": {"x": "' + "y = 1\\n" * (size // 7) + '"}}'
+        answer = AnswerStream(get_parser("hermes"))
+        start = time.process_time()
+        for piece in pieces(text, 4):
+            answer.feed(piece)
+        answer.close()
+        return time.process_time() - start
+
+    small = min(seconds(50_000) for _ in range(3))
+    assert min(seconds(400_000) for _ in range(2)) < 8 * small * 1.8
 
 
 class Model:
