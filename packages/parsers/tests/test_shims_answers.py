@@ -185,16 +185,14 @@ def test_every_real_case_has_the_calls_of_the_record():
     if file is None:
         pytest.skip("no shared folder with parsers/cases.jsonl.gz beside the repository")
     known, count = set(list_parsers()), 0
-    for line in gzip.open(file, "rt", encoding="utf-8"):
-        case = json.loads(line)
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        cases = [json.loads(line) for line in lines]
+    for case in cases:
         if case["family"] not in known or case.get("prefix"):
             continue
         parser, text = get_parser(case["family"]), case["text"]
-        expected = [
-            (one.name, one.arguments)
-            for one in parser.parse(text, case["tools"]).tool_calls
-            if one.name
-        ]
+        record = parser.parse(text, case["tools"])
+        expected = [(one.name, one.arguments) for one in record.tool_calls if one.name]
         assert taken_apart(parser, pieces(text, 3), case["tools"])["calls"] == expected, text
         count += 1
     assert count > 1000
