@@ -8,24 +8,35 @@ before it where one is configured.
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from treadle_parsers.parser import Parser
 from treadle_parsers.registry import get_parser
 from treadle_parsers.shims.answers import AnswerStream, tool_schemas, whole_answer
 from treadle_parsers.shims.constraints import constraint
 
-try:
-    _base: Any = import_module("sglang.srt.function_call.base_format_detector")
-    _types: Any = import_module("sglang.srt.function_call.core_types")
-    _parsing: Any = import_module("sglang.srt.function_call.function_call_parser")
-except ModuleNotFoundError as error:
-    raise ImportError(
-        f"{error.name} isn't there: this module works inside SGLang; "
-        "install treadle-parsers in the environment of the server"
-    ) from error
 
-_BaseFormatDetector: Any = _base.BaseFormatDetector
+def _sglang(module: str) -> Any:
+    try:
+        return import_module(f"sglang.srt.function_call.{module}")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error.name} isn't there: this module works inside SGLang; "
+            "install treadle-parsers in the environment of the server"
+        ) from error
+
+
+_base = _sglang("base_format_detector")
+_types = _sglang("core_types")
+_parsing = _sglang("function_call_parser")
+
+if TYPE_CHECKING:
+
+    class _BaseFormatDetector:
+        """What is used of SGLang's base class."""
+
+else:
+    _BaseFormatDetector = _base.BaseFormatDetector
 
 DETECTORS: dict[str, Any] = _parsing.FunctionCallParser.ToolCallParserEnum
 """SGLang's own table of names."""

@@ -8,15 +8,25 @@ otherwise from the text, which closes a block that it didn't open, and from the 
 generation prompt.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from treadle_parsers.parser import Parser
 from treadle_parsers.shims.answers import Part, ReasoningStream
 from treadle_parsers.shims.prompts import opened_by, opens_thinking, thinking_is_over
 from treadle_parsers.shims.vllm import engine
 
-_ReasoningParser: Any = engine.reasoning_parsing("ReasoningParser")
+if TYPE_CHECKING:
+
+    class _ReasoningParser:
+        """What is used of vLLM's base class."""
+
+        model_tokenizer: Any
+        vocab: Mapping[str, int]
+
+        def __init__(self, tokenizer: Any, *args: Any, **kwargs: Any) -> None: ...
+else:
+    _ReasoningParser = engine.reasoning_parsing("ReasoningParser")
 
 _TAIL = 64
 """Tokens before the newest ones among which the marker that closes the block may have begun."""

@@ -11,14 +11,26 @@ characters that may begin a marker where a message ends with them.
 import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from treadle_parsers.parser import Parser
 from treadle_parsers.shims.answers import AnswerStream, tool_schemas, whole_answer
 from treadle_parsers.shims.constraints import constraint
 from treadle_parsers.shims.vllm import engine
 
-_ToolParser: Any = engine.tool_parsing("ToolParser")
+if TYPE_CHECKING:
+
+    class _ToolParser:
+        """What is used of vLLM's base class."""
+
+        prev_tool_call_arr: list[dict[str, Any]]
+        streamed_args_for_tool: list[str]
+
+        def __init__(self, tokenizer: Any, tools: Any = None) -> None: ...
+
+        def adjust_request(self, request: Any) -> Any: ...
+else:
+    _ToolParser = engine.tool_parsing("ToolParser")
 
 _READS_DEMANDED = hasattr(_ToolParser, "supports_required_and_named")
 """Whether a demanded call may be written in the format; older releases have it in JSON always."""
@@ -42,7 +54,7 @@ class TreadleToolParser(_ToolParser):
         """Keep special tokens in the text, for in many vocabularies the markers are special; hold
         the model to a call where one is demanded.
         """
-        adjusted = _ToolParser.adjust_request(self, request)
+        adjusted = super().adjust_request(request)
         if _reads(adjusted):
             adjusted.skip_special_tokens = False
             if _READS_DEMANDED and adjusted.tool_choice not in (None, "auto"):
