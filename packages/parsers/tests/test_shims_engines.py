@@ -166,6 +166,23 @@ def test_vllm_goes_on_from_a_block_that_the_prompt_opened(vllm, name):
 
 
 @pytest.mark.vllm
+def test_vllm_knows_thinking_that_the_token_limit_cut_off(vllm):
+    text, prompt = "a sum of", "<|im_start|>assistant\n<think>\n"
+    told = vllm.ask(**order("hermes", text, reasoning="hermes", prompt=prompt))
+    assert told["whole"] == {"reasoning": text, "content": "", "calls": []}
+    assert told["streams"] == [told["whole"]] * 4
+
+
+@pytest.mark.vllm
+def test_vllm_knows_that_the_prompt_closed_the_block(vllm):
+    text = written("hermes", reasoning="")
+    prompt = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    told = vllm.ask(**order("hermes", text, reasoning="hermes", prompt=prompt))
+    assert told["whole"] == record("hermes", text)
+    assert told["streams"] == [told["whole"]] * 4
+
+
+@pytest.mark.vllm
 def test_vllm_gets_the_text_that_looked_like_a_marker_at_the_end(vllm):
     text = 'Hi <tool_call>{"name": "search", "arguments": {}}</tool_call> and <tool_'
     told = vllm.ask(**order("hermes", text))

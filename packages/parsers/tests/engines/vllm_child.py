@@ -13,9 +13,15 @@ from typing import Any
 
 
 class Tokenizer:
-    """A vocabulary of characters, which is all that the plugin needs."""
+    """A vocabulary of characters, with a chat template that writes the same prompt always."""
 
-    chat_template = None
+    chat_template = "given"
+
+    def __init__(self, prompt: str) -> None:
+        self.prompt = prompt
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **_options: Any) -> str:
+        return self.prompt
 
     def get_vocab(self) -> dict[str, int]:
         return {}
@@ -29,6 +35,7 @@ def _said(reasoning: str | None, content: str | None, calls: list[Any]) -> dict[
 
 
 def whole(parser: Any, order: dict[str, Any], request: Any) -> dict[str, Any]:
+    parser.set_prompt_token_ids([ord(char) for char in order["prompt"]])
     reasoning, content, calls = parser.parse(order["text"], request, enable_auto_tools=True)
     return _said(reasoning, content, [[call.name, call.arguments] for call in calls or []])
 
@@ -67,18 +74,19 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
         tools=order["tools"],
         tool_choice=order["tool_choice"],
     )
+    tokenizer = Tokenizer(order["prompt"])
     made = import_module("vllm.parser").ParserManager.get_parser(
         tool_parser_name=order["tool_parser"],
         reasoning_parser_name=order["reasoning_parser"],
         enable_auto_tools=True,
-        tokenizer=Tokenizer(),
+        tokenizer=tokenizer,
     )
-    adjusted = made(Tokenizer(), request.tools).adjust_request(request)
+    adjusted = made(tokenizer, request.tools).adjust_request(request)
     held = adjusted.structured_outputs
     return {
-        "whole": whole(made(Tokenizer(), request.tools), order, request),
+        "whole": whole(made(tokenizer, request.tools), order, request),
         "streams": [
-            stream(made(Tokenizer(), request.tools), order, request, deltas)
+            stream(made(tokenizer, request.tools), order, request, deltas)
             for deltas in order["streams"]
         ],
         "skip_special_tokens": adjusted.skip_special_tokens,

@@ -1,6 +1,6 @@
 """Where vLLM keeps the classes that a plugin needs, which has moved from release to release.
 
-Tested with 0.32. Older places are tried where the newer ones are absent.
+Tested with 0.32 and 0.33. Older places are tried where the newer ones are absent.
 """
 
 from collections.abc import Iterable

@@ -3,9 +3,9 @@
 The thinking at the beginning of the message is reasoning; everything from the answer's first
 character on goes to the tool parser as it is, and a call inside the block ends the reasoning.
 
-Whether the prompt has opened the block is read from the prompt where vLLM shows it (streams), and
-otherwise from the text, which closes a block that it didn't open, and from the chat template's own
-generation prompt.
+Whether the prompt has opened the block is read from the prompt where vLLM shows it: in streams, and
+since 0.33 for whole texts too. Otherwise it is told by the text, which closes a block that it
+didn't open, and by the chat template's own generation prompt.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +43,7 @@ class TreadleReasoningParser(_ReasoningParser):
         super().__init__(tokenizer, *args, **kwargs)
         self._template_options: dict[str, Any] = dict(kwargs.get("chat_template_kwargs") or {})
         self._stream = ReasoningStream(self.parser)
+        self._prompt: str | None = None
 
     @property
     def reasoning_start_str(self) -> str:
@@ -77,15 +78,21 @@ class TreadleReasoningParser(_ReasoningParser):
         places = [place for place, one in enumerate(input_ids) if one in closing]
         return input_ids[places[0] + 1 :] if places else []
 
+    def set_prompt_token_ids(self, prompt_token_ids: Sequence[int]) -> None:
+        """Take the prompt that the text goes on from."""
+        self._prompt = self._text(prompt_token_ids)
+
     def adjust_initial_state_from_prompt(self, prompt_token_ids: Sequence[int]) -> None:
         """Begin where the prompt ends."""
         self._stream = ReasoningStream(self.parser, self._text(prompt_token_ids))
 
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
         """Return the reasoning and the rest of a whole text."""
-        prefix = opened_by(self.parser, model_output)
-        if not prefix and opens_thinking(self.parser, self.model_tokenizer, self._template_options):
-            prefix = self.reasoning_start_str
+        prefix = self._prompt
+        if prefix is None:
+            prefix = self._guessed(model_output)
+        elif thinking_is_over(self.parser, prefix):
+            return None, model_output or None
         stream = ReasoningStream(self.parser, prefix)
         parts = (stream.feed(model_output), stream.close())
         rest = "".join(part.rest for part in parts if part.rest)
@@ -110,6 +117,13 @@ class TreadleReasoningParser(_ReasoningParser):
     def finish_streaming(self) -> Any:
         """Return what the end of the text made certain."""
         return _message(self._stream.close())
+
+    def _guessed(self, output: str) -> str:
+        """Return what the prompt must have ended with, as far as that can be told without it."""
+        opened = opened_by(self.parser, output)
+        if not opened and opens_thinking(self.parser, self.model_tokenizer, self._template_options):
+            return self.reasoning_start_str
+        return opened
 
     def _text(self, ids: Sequence[int]) -> str:
         return self.model_tokenizer.decode(list(ids), skip_special_tokens=False)
