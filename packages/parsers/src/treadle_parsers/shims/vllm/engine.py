@@ -43,8 +43,11 @@ def _first(modules: Iterable[str], name: str) -> Any:
     for module in modules:
         try:
             return getattr(import_module(module), name)
-        except (ModuleNotFoundError, AttributeError):
+        except AttributeError:
             continue
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise  # the module is there, and something that it needs isn't
     raise ImportError(
         f"no {name} in {', '.join(modules)}: this module works inside vLLM; "
         "install treadle-parsers in the environment of the server and pass the plugin to it"
