@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,18 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
+def wait_for_health(url: str) -> None:
+    """Wait until the server listens, which it does a moment after it has said that it is ready."""
+    deadline, pause = time.monotonic() + 60, threading.Event()
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, "vLLM said that it is ready and doesn't listen"
+            pause.wait(0.1)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     python, model = (os.environ.get(f"TREADLE_VLLM_{name}") for name in ("PYTHON", "MODEL"))
@@ -95,6 +108,7 @@ def server() -> Iterator[str]:
         pytest.fail("vLLM ended before it was ready:\n" + "".join(lines[-30:]))
     drain = threading.Thread(target=process.stdout.read, daemon=True)
     drain.start()
+    wait_for_health(f"http://127.0.0.1:{port}/health")
     yield f"http://127.0.0.1:{port}/v1"
     os.killpg(process.pid, signal.SIGTERM)
     try:
