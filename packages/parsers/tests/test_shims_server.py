@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +98,33 @@ def server() -> Iterator[str]:
         },
         start_new_session=True,
     )
+    drain = threading.Thread(target=wait_until_ready(process), daemon=True)
+    try:
+        drain.start()
+        wait_for_health(f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        stop(process)
+        drain.join(timeout=30)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def wait_until_ready(process: subprocess.Popen[str]) -> Callable[[], object]:
+    """Wait for the line that says so; return what takes the lines after it."""
     assert process.stdout is not None
     lines: list[str] = []
     for line in process.stdout:
         lines.append(line)
         if READY in line:
-            break
-    else:
-        pytest.fail("vLLM ended before it was ready:\n" + "".join(lines[-30:]))
-    drain = threading.Thread(target=process.stdout.read, daemon=True)
-    drain.start()
-    wait_for_health(f"http://127.0.0.1:{port}/health")
-    yield f"http://127.0.0.1:{port}/v1"
+            return process.stdout.read
+    process.wait(timeout=30)
+    process.stdout.close()
+    pytest.fail("vLLM ended before it was ready:\n" + "".join(lines[-30:]))
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End the server and its engine, and take what they still say."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(timeout=30)
@@ -117,8 +132,6 @@ def server() -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
-    drain.join(timeout=30)
-    process.stdout.close()
 
 
 def ask(server: str, **more: Any) -> bytes:
