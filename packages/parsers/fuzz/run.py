@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cases import FORMATS, Case, decoded, encoded, read_corpus, write_corpus
-from findings import case_of, failure, read_findings, shrunk
-from mutations import seeds
+from parser_fuzz.cases import FORMATS, Case, case_of, decoded, encoded, read_corpus, write_corpus
+from parser_fuzz.findings import failure, read_findings, shrunk
+from parser_fuzz.mutations import seeds
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus.jsonl"
+FOUND = HERE / "found.jsonl"
+"""Every case that ever failed, made small; failing again is the one thing it must not do."""
 CORPUS_LIMIT = 190_000
 """Most bytes of the corpus file."""
 LONGEST_INPUT = 2000
@@ -135,18 +137,15 @@ def report(work: Path, progress: Progress, seconds: float, deaths: Sequence[str]
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     reached: dict[str, list[str]] = told.get("reached", {})
     runs: dict[str, int] = told.get("runs", {})
-    print(
-        f"\nexecutions      {progress.runs} in {seconds:.0f} s, {progress.runs / seconds:.0f} a second"
-    )
-    print(
-        f"coverage        {progress.coverage} places, {progress.features} features, {progress.corpus}"
-    )
-    print(
-        f"formats         {len(runs)} of {len(FORMATS)}; fewest runs {min(runs.values(), default=0)}"
-    )
     missing = [name for name in FORMATS if "status ok" not in reached.get(name, [])]
-    print(f"read a call     {len(FORMATS) - len(missing)} of {len(FORMATS)} {missing or ''}")
+    speed = progress.runs / seconds
+    fewest = min(runs.values(), default=0)
     facts = sum(len(found) for found in reached.values())
+    print(f"\nexecutions      {progress.runs} in {seconds:.0f} s, {speed:.0f} a second")
+    print(f"coverage        {progress.coverage} places, {progress.features} features")
+    print(f"live corpus     {progress.corpus}")
+    print(f"formats         {len(runs)} of {len(FORMATS)}; fewest runs of one {fewest}")
+    print(f"read a call     {len(FORMATS) - len(missing)} of {len(FORMATS)} {missing or ''}")
     print(f"outcomes        {facts} pairs of a format and an outcome")
     print(f"characters      {told.get('characters', 0)}")
     for title in ("slowest", "longest"):
@@ -159,7 +158,8 @@ def report(work: Path, progress: Progress, seconds: float, deaths: Sequence[str]
             )
     rows = read_findings(work / "findings.jsonl")
     for row in rows:
-        print(f"\nFOUND {row['what']}\n  {str(row['message'])[:300]}\n  {shrunk(case_of(row))}")
+        small = shrunk(case_of(row["case"]))
+        print(f"\nFOUND {row['what']}\n  {str(row['message'])[:300]}\n  {small}")
     for death in deaths:
         print(f"\nTHE ENGINE ENDED\n{death}")
     print(f"\nfindings        {len(rows)}, deaths of the engine {len(deaths)}")
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
-        _store(work / "live", [*(read_corpus(CORPUS) if CORPUS.exists() else []), *seeds()])
+        _store(work / "live", [*read_corpus(CORPUS), *read_corpus(FOUND), *seeds()])
         for old in ("findings.jsonl", "statistics.json"):
             (work / old).unlink(missing_ok=True)
         progress = Progress()

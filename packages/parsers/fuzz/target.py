@@ -22,10 +22,10 @@ with atheris.instrument_imports(include=["treadle_parsers"]):
 
     registry.all_formats()
 
-from cases import FORMATS, PREFIXES, TOOLS, Case, decoded, encoded
-from checks import Outcome, check
-from findings import Findings
-from mutations import crossed, mutated, rendered
+from parser_fuzz.cases import FORMATS, PREFIXES, TOOLS, Case, decoded, encoded
+from parser_fuzz.checks import Outcome, check
+from parser_fuzz.findings import Findings
+from parser_fuzz.mutations import crossed, mutated, rendered
 
 STATISTICS_EVERY = 2.0
 """Seconds between two writings of the statistics."""

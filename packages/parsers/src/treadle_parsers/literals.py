@@ -24,6 +24,8 @@ _ESCAPE = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|\r?\n|.)", re.DOTALL
 )
 _LONGEST_ESCAPE = 10
+_LONGEST_BARE = 800
+"""Most characters of a value or key without quotes: it waits for its end."""
 _LONG_RUN = 48
 _SIMPLE = {
     "n": "\n",
@@ -252,9 +254,9 @@ class LiteralScan:
         key = self._expect is Expect.KEY
         found = (self._key_stop if key else self._stop).search(text, at)
         stop = found.start() if found else len(text)
+        if stop - at > _LONGEST_BARE:
+            return self._bad(at)
         if found is None and not ended:
-            if len(text) - at > 400:
-                return self._bad(at)
             return at
         word = text[at:stop]
         if self._dialect.bare_strings:

@@ -8,7 +8,7 @@ many times, so that a short case can stand for a long input.
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -148,14 +148,21 @@ def read_corpus(path: Path) -> list[Case]:
     """Read the cases of a corpus file."""
     with path.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    return [Case(**{**row, "repeat": tuple(row.get("repeat", (0, 0, 1)))}) for row in rows]
+    return [case_of(row) for row in rows]
+
+
+def case_of(row: Mapping[str, Any]) -> Case:
+    """Return the case that a decoded JSON line holds."""
+    fields: dict[str, Any] = {**row, "repeat": tuple(row.get("repeat", (0, 0, 1)))}
+    return Case(**fields)
 
 
 def write_corpus(path: Path, cases: Sequence[Case]) -> None:
     """Write `cases`, sorted, one JSON line each; fields that say nothing are left out."""
     defaults = asdict(Case(format="", text=""))
+    always = ("format", "text")
     rows = [
-        {key: value for key, value in asdict(case).items() if value != defaults.get(key)}
+        {key: v for key, v in asdict(case).items() if key in always or v != defaults[key]}
         for case in sorted(set(cases), key=lambda one: (one.format, len(one.text), encoded(one)))
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)

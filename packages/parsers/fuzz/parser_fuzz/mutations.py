@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from cases import FORMATS, PREFIXES, REASONS, TOOLS, Case
+from parser_fuzz.cases import FORMATS, PREFIXES, REASONS, TOOLS, Case
+from parser_fuzz.vocabulary import SCRAPS, words_of
 from treadle_parsers import CallStatus, RenderError, Span, ToolCall, get_parser
-from vocabulary import SCRAPS, words_of
 
 Change = Callable[[str, random.Random, Case], str]
 

@@ -5,9 +5,10 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from cases import Case
-from checks import check
+from parser_fuzz.cases import Case
+from parser_fuzz.checks import check
 
 
 def signature(case: Case, error: BaseException) -> str:
@@ -47,18 +48,12 @@ class Findings:
             lines.write(json.dumps(row) + "\n")
 
 
-def read_findings(path: Path) -> list[dict[str, object]]:
+def read_findings(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a findings file; none when it doesn't exist."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
-
-
-def case_of(row: dict[str, object]) -> Case:
-    """Return the case of a row."""
-    fields = dict(row["case"])  # type: ignore[call-overload]
-    return Case(**{**fields, "repeat": tuple(fields["repeat"])})
 
 
 def shrunk(case: Case, attempts: int = 2000) -> Case:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cases import TOOLS, Case
+from parser_fuzz.cases import TOOLS, Case
 from treadle_parsers import ParsedMessage, detect, get_parser
 from treadle_parsers.testing import check_text, cut_at, pieces
 
