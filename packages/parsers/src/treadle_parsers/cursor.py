@@ -8,15 +8,15 @@ where `buffer[0]` stands in the text.
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
+
+from treadle_parsers.lookahead import LOOK_AHEAD, whole_markers
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """A reader: yields when it needs more text, returns its result."""
-
-LOOK_AHEAD = 256
-"""Most characters of white space that a look-ahead crosses."""
 
 END = ""
 """The end of the text, as a part of a look-ahead."""
@@ -150,21 +150,21 @@ class Cursor:
             yield
 
 
-_FOLLOW = {"{": r'(?=[\s"]|\Z)', "[": r"(?=[\s{A-Za-z_]|\Z)"}
-"""What must follow a bracket that is a marker by itself; other brackets cost nothing."""
-
-
 class Markers:
-    """A set of literals to look for, with the rule for a literal that has only partly arrived."""
+    """A set of literals to look for, with the rule for a literal that has only partly arrived.
+
+    A literal in `follows` counts only before what the pattern there accepts (see `lookahead`).
+    """
 
     __slots__ = ("_first", "_longest", "_pattern", "_prefixes", "literals")
 
-    def __init__(self, literals: tuple[str, ...]) -> None:
+    def __init__(
+        self, literals: tuple[str, ...], follows: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.literals: tuple[str, ...] = tuple(sorted(set(literals), key=len, reverse=True))
         self._longest = max(map(len, self.literals), default=0)
         never = r"(?!)"
-        whole = (re.escape(literal) + _FOLLOW.get(literal, "") for literal in self.literals)
-        self._pattern = re.compile("|".join(whole) or never)
+        self._pattern = re.compile(whole_markers(self.literals, follows) or never)
         firsts = "".join(sorted({literal[0] for literal in self.literals}))
         self._first = re.compile(f"[{re.escape(firsts)}]" if firsts else never)
         self._prefixes = frozenset(

@@ -69,6 +69,21 @@ TURN = (
 """Headers of an assistant turn: what a prefix holds after the last one belongs to the message."""
 
 
+CONTROL = (
+    "<bos>",
+    "<eos>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+)
+"""Tokens that begin and end texts and turns, whatever the family: models are fine-tuned with the
+tokens of one family and the calls of another.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """Markers that are rendered around a part of a message."""
@@ -106,6 +121,10 @@ class Format:
     """White space that is rendered between content and calls."""
     framing: tuple[str, ...] = ()
     """Other literals that belong to the format and not to the text."""
+    control: tuple[str, ...] = CONTROL
+    """Literals that are framing wherever they stand, even inside a word."""
+    first: Body | None = None
+    """A body whose calls may begin the message without their marker: the prompt ends with it."""
     signature: tuple[str, ...] | None = None
     """Literals that a template or a text in this format holds, for detection; by default the first
     opener, and empty for a format that its markers don't tell from others."""

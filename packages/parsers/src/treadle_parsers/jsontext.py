@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-_OUTSIDE = re.compile(r"[^\s0-9+\-.,:truefalsnE]")
+_OUTSIDE = re.compile(r"[^\s0-9+\-.,:A-Za-z_]")
 _SCALAR = re.compile(r"[^0-9+\-.A-Za-z]")
 _CLOSER = {"{": "}", "[": "]"}
 _TOKEN = re.compile(

@@ -246,7 +246,7 @@ class LiteralScan:
         except ValueError:
             return at
         self._separate()
-        self.out.append(run)
+        self.out.append(", ".join(map(str.strip, run.split(","))))
         self._comma = True
         return stop + 1
 

@@ -13,7 +13,8 @@ from treadle_parsers.draft import Draft
 from treadle_parsers.errors import StreamClosedError
 from treadle_parsers.events import Event
 from treadle_parsers.format import Format
-from treadle_parsers.reading import Plan, Reading
+from treadle_parsers.plan import Plan
+from treadle_parsers.reading import Reading
 from treadle_parsers.records import ParsedMessage, ToolCall, ToolSchema
 from treadle_parsers.toolbox import Toolbox
 
@@ -161,9 +162,16 @@ class Parser:
         headers = list(self._turn.finditer(prefix))
         if headers:
             return prefix[headers[-1].end() :]
+        if any(_is_message(prefix, block.open) for block in self.format.thinking):
+            return prefix
         begun: list[str] = []
         for block in self.format.thinking:
             _, opener, inside = prefix.rpartition(block.open)
             if opener and block.close not in inside:  # a closed block is an earlier turn's
                 begun.append(opener + inside)
         return min(begun, key=len, default="")
+
+
+def _is_message(prefix: str, opener: str) -> bool:
+    """Say whether `prefix` is a message so far, with nothing of the prompt before it."""
+    return prefix.lstrip().startswith(opener) and prefix.count(opener) == 1

@@ -58,6 +58,8 @@ class TagRules:
     """Whether a tool `f` may be called as `f.f`."""
     self_typed: bool = False
     """Whether an argument is JSON where it can be, whatever the schema says."""
+    special: bool = False
+    """Whether the markers of blocks are special tokens, which are framing even without a call."""
     layout: Layout = field(default_factory=Layout)
     structure: Markers = field(init=False, repr=False, compare=False)
     """Every literal that has a meaning between arguments or in them."""

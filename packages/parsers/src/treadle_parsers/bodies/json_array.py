@@ -13,6 +13,7 @@ from treadle_parsers.cursor import END, Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
 from treadle_parsers.jsonwrite import call_object
+from treadle_parsers.lookahead import any_of, partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence
@@ -60,6 +61,13 @@ class JsonArray:
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
         return (self.close,) if self.close else ()
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening marker: a bracket, or the name of a first call."""
+        del opener
+        if self.bare:
+            return any_of([partly("{", f'"{key}"', ":") for key in self.keys.name])
+        return any_of([partly("["), partly("{")])
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the array; an opening marker that neither `[` nor `{` follows is text."""

@@ -3,6 +3,7 @@
 <|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, Span, ToolCall
 from treadle_parsers.shapes import Json, Literal, Repeated, Shape, ToolShape, choice, sequence
 from treadle_parsers.tagged import Head, name_of
+
+_NAME_BEGUN = re.compile(r"\s*([\w.\-]{1,256})")
 
 
 def blank_call(name: str) -> ToolCall:
@@ -145,8 +148,16 @@ class NamedJson:
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
 
     def _nameless(self, reading: Reading, start: int) -> Steps[None]:
-        """Keep a call whose head can't be read."""
-        yield from self._collect(reading, reading.draft.call(start))
+        """Keep a call whose head can't be read; of one that was cut off, the name so far."""
+        cursor = reading.cursor
+        call = reading.draft.call(start)
+        begun = _NAME_BEGUN.fullmatch(cursor.buffer, cursor.at) if cursor.ended else None
+        if begun is None:
+            yield from self._collect(reading, call)
+            return
+        cursor.at = len(cursor.buffer)
+        call.begin(begun[1].removeprefix(self.namespace))
+        reading.close_call(call, CallStatus.TRUNCATED)
 
     def _collect(self, reading: Reading, call: CallDraft) -> Steps[None]:
         """Keep text that isn't JSON as the arguments, up to the closing marker or the next call."""

@@ -16,6 +16,7 @@ from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
 from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.lookahead import partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import (
@@ -51,6 +52,11 @@ class NestedCalls:
     def strays(self) -> tuple[str, ...]:
         """What closes them."""
         return (f"{self.mark}</tool_call>", f"{self.mark}</invoke>")
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening of a block: that of a call."""
+        block, invoke = self.openers
+        return partly(invoke) if opener == block else ""
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read a call, or pass the opening of a block when one follows."""

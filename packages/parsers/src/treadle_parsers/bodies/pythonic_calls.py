@@ -19,6 +19,7 @@ from treadle_parsers.errors import RenderError
 from treadle_parsers.jsontext import Scan
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.literals import PYTHON, LiteralScan
+from treadle_parsers.lookahead import SPACE, arrived
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.schema import Schema
@@ -37,6 +38,9 @@ NAME_LIMIT = 256
 _NAME = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*\(")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*")
 _BEGINS = re.compile(r"\s*\[?\s*([A-Za-z_][\w.\-]*)\s*\(\s*(?:\)|[A-Za-z_]\w*\s*=)")
+_KEY = r"(?:\)|[A-Za-z_]\w*+\s*+" + arrived("=") + ")"
+_FIRST = r"[A-Za-z_][\w.\-]*+\s*+" + arrived(r"\(\s*+" + arrived(_KEY))
+"""The beginning of a call, as far as it has arrived."""
 _MAY_BEGIN = re.compile(r"\s*\[?\s*(?:[A-Za-z_][\w.\-]*\s*(?:\(\s*(?:[A-Za-z_]\w*\s*)?)?)?")
 
 
@@ -67,6 +71,11 @@ class PythonicCalls:
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
         return (self.close,) if self.close else ()
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow: a name, a parenthesis, and a keyword or the end."""
+        del opener
+        return SPACE + arrived(_FIRST if self.bare else r"(?:\[\s*+)?+" + arrived(_FIRST))
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls; an opening marker that no call follows is text."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from treadle_parsers import coercion
 from treadle_parsers.cursor import Steps
+from treadle_parsers.lookahead import partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.schema import Schema
@@ -55,6 +56,11 @@ class TaggedCalls(TagRules):
         """What closes a block, and a call."""
         return (*(block.close for block in self.blocks), self.call_close)
 
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening of a block: that of a call."""
+        plain = opener in self.block_opens and not self.special
+        return partly(self.call.open) if plain else ""
+
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls of a block, or one call that stands alone."""
         cursor = reading.cursor
@@ -65,7 +71,8 @@ class TaggedCalls(TagRules):
                     cursor.at = len(cursor.buffer)
                     reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
                     return True
-                return False
+                reading.stay()
+                return self.special
             yield from cursor.skip_space()
             start = cursor.position
             cursor.at += len(self.call.open)

@@ -27,6 +27,7 @@ def _calls(mark: str, blocks: tuple[str, ...]) -> TaggedCalls:
         blocks=tuple(Block(open=f"<{mark}{block}>", close=f"</{mark}{block}>") for block in blocks),
         json_body=True,
         guess=True,
+        special=True,
         layout=_LAYOUT,
     )
 

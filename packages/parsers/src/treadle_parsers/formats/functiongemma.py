@@ -38,7 +38,7 @@ FUNCTIONGEMMA = Format(
             dialect=_dialect("<escape>"),
         ),
     ),
-    framing=("<end_of_turn>", "<start_function_response>", "<bos>", "<eos>"),
+    framing=("<end_of_turn>", "<start_function_response>"),
     turn=r"<start_of_turn>model\n",
 )
 

@@ -39,7 +39,7 @@ GEMMA4 = Format(
         Thinking(open="<|channel>thought", close="<channel|>"),
         Thinking(open="<|channel>", close="<channel|>"),
     ),
-    framing=("<turn|>", "<|tool_response>", "<bos>", "<eos>"),
+    framing=("<turn|>", "<|tool_response>"),
     turn=r"<\|turn>model\n",
 )
 

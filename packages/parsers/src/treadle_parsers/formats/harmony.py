@@ -34,7 +34,8 @@ HARMONY = Format(
     ),
     thinking=(),
     framing=("<|end|>", "<|return|>", "<|call|>"),
-    turn=r"(?=<\|start\|>assistant)",
+    turn=r"(?s)\A(?:.*<\|start\|>(?!assistant))?"
+    r"(?:(?!<\|start\|>assistant).)*(?=<\|start\|>assistant)",
 )
 
 FORMATS = (HARMONY,)

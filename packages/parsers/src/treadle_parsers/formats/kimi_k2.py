@@ -37,6 +37,7 @@ KIMI_K2 = Format(
             ),
             close="<|tool_call_end|>",
             label=_label,
+            namespace="functions.",
             blocks=_SECTION,
             outer_close=_SECTION[1],
         ),
