@@ -1,13 +1,16 @@
 """What must hold for every case, and how long it may take."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from parser_fuzz.cases import TOOLS, Case
 from treadle_parsers import ParsedMessage, detect, get_parser
-from treadle_parsers.testing import check_text, cut_at, pieces
+from treadle_parsers.openai import DeltaWriter
+from treadle_parsers.testing import check_events, check_text, cut_at, pieces
+from treadle_parsers.tokens import TokenStream, Vocabulary
 
 SHORT = 800
 """Longest text that is also fed character by character."""
@@ -80,4 +83,44 @@ def _parse(case: Case) -> ParsedMessage:
     )
     if len(text) <= SHORT:
         detect(text=text)
+        _check_deltas(case, message)
+        if not case.prefix and text.encode("utf-8", "replace").decode() == text:
+            _check_tokens(case, message)
     return message
+
+
+def _check_deltas(case: Case, message: ParsedMessage) -> None:
+    """Check that OpenAI deltas add up to the record, each name once and before its arguments."""
+    stream = get_parser(case.format).stream(TOOLS[case.tools], prefix=case.prompt)
+    writer = DeltaWriter()
+    deltas = [one for piece in ways(case)[-1] for one in writer.write(stream.feed(piece))]
+    stream.close(case.reason)
+    deltas += writer.write(stream.final_events)
+    content = "".join(one.get("content", "") for one in deltas)
+    assert content == message.content
+    calls: list[tuple[str, list[str]]] = []
+    for part in (part for one in deltas for part in one.get("tool_calls", ())):
+        function = part["function"]
+        if "name" in function:
+            assert part["index"] == len(calls)
+            calls.append((function["name"], []))
+        calls[part["index"]][1].append(function["arguments"])
+    told = [(name, "".join(parts)) for name, parts in calls]
+    assert told == [(call.name, call.arguments) for call in message.tool_calls if call.name]
+
+
+def _check_tokens(case: Case, message: ParsedMessage) -> None:
+    """Check that tokens, with the format's markers as special ones, give the same record."""
+    markers = sorted(get_parser(case.format).format.framing, key=len, reverse=True)
+    splitter = re.compile("|".join([*map(re.escape, markers), "(?s:.)"]))
+    pieces_ = splitter.findall(case.expanded)
+    ids = {piece: place for place, piece in enumerate(dict.fromkeys([*markers, *pieces_]))}
+    vocabulary = Vocabulary(
+        pieces={number: piece.encode() for piece, number in ids.items()},
+        special=frozenset(ids[marker] for marker in markers),
+    )
+    stream = TokenStream(get_parser(case.format), vocabulary, TOOLS[case.tools])
+    events = [event for piece in pieces_ for event in stream.feed([ids[piece]])]
+    by_token = stream.close(case.reason)
+    assert by_token == message
+    check_events([*events, *stream.final_events], by_token)

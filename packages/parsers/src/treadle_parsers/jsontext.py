@@ -16,8 +16,8 @@ _OUTSIDE = re.compile(r"[^\s0-9+\-.,:A-Za-z_]")
 _SCALAR = re.compile(r"[^0-9+\-.A-Za-z]")
 _CLOSER = {"{": "}", "[": "]"}
 _TOKEN = re.compile(
-    r'[\t\n\r ]*(?:([{}\[\]:,])|"([^"\\\x00-\x1f]*)|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?'
-    r"|true|false|null))"
+    r'[\t\n\r ]*(?:([{}\[\]:,])|"([^"\\\x00-\x1f]*)'
+    r"|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null))"
 )
 _STRING_REST = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|[^"\\\x00-\x1f]+|"')
 

@@ -21,8 +21,8 @@ class Reading:
 
     __slots__ = (
         "_blank",
-        "_kind",
         "_kept",
+        "_kind",
         "_marked",
         "_next",
         "_pending",
