@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recorded import Case
+
 from treadle_parsers import CallStatus, ParsedMessage, ToolCall
 from treadle_parsers.testing import check_text, pieces
 

@@ -12,14 +12,11 @@ from collections.abc import Generator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from treadle_parsers.lookahead import LOOK_AHEAD, whole_markers
+from treadle_parsers.lookahead import END, LOOK_AHEAD, whole_markers
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """A reader: yields when it needs more text, returns its result."""
-
-END = ""
-"""The end of the text, as a part of a look-ahead."""
 
 _NOT_SPACE = re.compile(r"\S")
 
@@ -54,6 +51,16 @@ class Cursor:
         while len(self.buffer) - self.at < size and not self.ended:
             yield
         return self.buffer[self.at : self.at + size]
+
+    def solid(self) -> str:
+        """Consume white space that has arrived; return the character after it, empty when that
+        hasn't arrived.
+        """
+        found = _NOT_SPACE.search(self.buffer, self.at)
+        if found is None:
+            return ""
+        self.at = found.start()
+        return found.group()
 
     def skip_space(self) -> Steps[str]:
         """Consume white space; return the character that follows, empty at the end of the text."""

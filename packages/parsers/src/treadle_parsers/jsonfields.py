@@ -6,14 +6,16 @@ is followed by the beginning of another call, or by the end of the text, ends a 
 model forgot to close.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from treadle_parsers import jsontext
-from treadle_parsers.cursor import END, Steps
+from treadle_parsers import coercion, jsontext
+from treadle_parsers.cursor import Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsontext import Scan, ValueScan
+from treadle_parsers.lookahead import END, string_stop
 from treadle_parsers.reading import Reading
 
 
@@ -52,11 +54,15 @@ class Breakouts:
     """Marker sequences that end even an open JSON string, each given part by part."""
 
     sequences: tuple[tuple[str, ...], ...] = ()
+    stop: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """What to look at inside a string."""
+    plain: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """A whole string in which there is nothing to look at; its group is the text."""
 
-    @property
-    def pauses(self) -> tuple[str, ...]:
-        """The literals that a sequence may begin with."""
-        return tuple(sorted({parts[0] for parts in self.sequences}))
+    def __post_init__(self) -> None:
+        firsts = re.escape("".join(sorted({parts[0][0] for parts in self.sequences})))
+        object.__setattr__(self, "stop", re.compile(string_stop(self.sequences)))
+        object.__setattr__(self, "plain", re.compile(rf'"([^"\\\x00-\x1f{firsts}]*+)"'))
 
 
 def read_fields(
@@ -69,7 +75,7 @@ def read_fields(
     depth = 1
     after_field = False
     while depth:
-        char = yield from cursor.skip_space()
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char == "}":
             cursor.at += 1
             depth -= 1
@@ -77,7 +83,7 @@ def read_fields(
             continue
         if after_field and char == ",":
             cursor.at += 1
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
         elif after_field:
             return _stopped(char)
         if char != '"':
@@ -100,7 +106,7 @@ def _stopped(char: str) -> Outcome:
 class _Fields:
     """The fields of one call object."""
 
-    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_reading", "opened")
+    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_others", "_reading", "opened")
 
     def __init__(
         self, reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
@@ -110,43 +116,74 @@ class _Fields:
         self._keys = keys
         self._breakouts = breakouts
         self._has_arguments = False
+        self._others: list[str] = []
         self.opened = False
         """The field just read opened a wrapper object: its fields follow."""
 
     def complete(self) -> None:
-        """The object is complete: a call without arguments has none to give."""
+        """The object is complete: without arguments a call has none to give.
+
+        An object that names nothing is itself what is kept as the arguments.
+        """
         if not self._has_arguments:
-            self._call.add("{}")
+            self._call.add("{}" if self._call.name else "{" + ", ".join(self._others) + "}")
 
     def field(self) -> Steps[Outcome]:
         """Read one key, its colon and its value."""
         cursor = self._reading.cursor
-        key: list[str] = []
-        outcome = yield from read_value(self._reading, key.append, self._breakouts)
-        if outcome is not Outcome.DONE:
-            return outcome
-        char = yield from cursor.skip_space()
+        key = self._plain()
+        if not key:
+            text = yield from self._text()
+            if isinstance(text, Outcome):
+                return text
+            key = _string(text)
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char != ":":
             return _stopped(char)
         cursor.at += 1
-        char = yield from cursor.skip_space()
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char == "":
             return Outcome.ENDED
-        name = _string("".join(key))
         if self._keys.keyed and not self._has_arguments:
-            self._call.begin(name)
+            self._call.begin(key)
             return (yield from self._arguments(char))
-        if char == "{" and name in self._keys.wrapper:
+        if char == "{" and key in self._keys.wrapper:
             cursor.at += 1
             self.opened = True
             return Outcome.DONE
-        if name in self._keys.arguments and not self._has_arguments:
+        if key in self._keys.arguments and not self._has_arguments:
             return (yield from self._arguments(char))
-        value: list[str] = []
-        outcome = yield from read_value(self._reading, value.append, self._breakouts)
-        if outcome is Outcome.DONE and char == '"':
-            self._take(name, _string("".join(value)))
-        return outcome
+        return (yield from self._other(key, char))
+
+    def _other(self, key: str, char: str) -> Steps[Outcome]:
+        """Read a value that isn't the arguments, and take what it tells."""
+        value = self._plain()
+        text: str | Outcome = f'"{value}"'
+        if not value:
+            text = yield from self._text()
+            if isinstance(text, Outcome):
+                return text
+            value = _string(text)
+        if char == '"':
+            self._take(key, value)
+        if not self._call.name:
+            self._others.append(f"{coercion.encode(key)}: {text}")
+        return Outcome.DONE
+
+    def _plain(self) -> str:
+        """Consume a string that has arrived whole and needs no second look; empty when it does."""
+        cursor = self._reading.cursor
+        found = self._breakouts.plain.match(cursor.buffer, cursor.at)
+        if found is None or not found[1]:
+            return ""
+        cursor.at = found.end()
+        return found[1]
+
+    def _text(self) -> Steps[str | Outcome]:
+        """Read a value; return its text, or how reading ended."""
+        parts: list[str] = []
+        outcome = yield from read_value(self._reading, parts.append, self._breakouts)
+        return "".join(parts) if outcome is Outcome.DONE else outcome
 
     def _take(self, key: str, value: str) -> None:
         if key in self._keys.name or (key in self._keys.wrapper and not self._call.name):
@@ -170,7 +207,7 @@ def read_value(
 ) -> Steps[Outcome]:
     """Read the JSON value at the cursor, passing its text to `emit` piece by piece."""
     cursor = reading.cursor
-    scan = ValueScan(breakouts.pauses)
+    scan = ValueScan(breakouts.stop)
     while True:
         stop = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
         if stop > cursor.at:

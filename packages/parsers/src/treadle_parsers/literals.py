@@ -26,6 +26,7 @@ _ESCAPE = re.compile(
 _LONGEST_ESCAPE = 10
 _LONGEST_BARE = 800
 """Most characters of a value or key without quotes: it waits for its end."""
+_OVERLONG = re.compile(rf"[^,]{{{_LONGEST_BARE + 1}}}")
 _LONG_RUN = 48
 _SIMPLE = {
     "n": "\n",
@@ -227,7 +228,7 @@ class LiteralScan:
         if found is None or (self._bare_value and len(self._closers) == 1):
             return at
         stop = found.end()
-        if stop >= len(text) or text[stop] not in ",]}) \n":
+        if stop >= len(text) or stop - at > _LONGEST_BARE or text[stop] not in ",]}) \n":
             return at
         self._separate()
         self.out.append(found.group())
@@ -241,6 +242,8 @@ class LiteralScan:
         if stop - at < _LONG_RUN:
             return at
         run = text[at:stop]
+        if len(run) > _LONGEST_BARE and _OVERLONG.search(run):
+            return at
         try:
             json.loads(f"[{run}]")
         except ValueError:

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 LOOK_AHEAD = 256
 """Most characters of white space that a look-ahead crosses."""
 
+END = ""
+"""The end of the text, as a part of a look-ahead."""
+
 SPACE = rf"\s{{0,{LOOK_AHEAD}}}+"
 """White space before a part."""
 
@@ -21,7 +24,7 @@ def partly(*parts: str) -> str:
     """
     pattern = ""
     for part in reversed(parts):
-        pattern = SPACE + _grown(part, pattern)
+        pattern = SPACE + (_grown(part, pattern) if part != END else r"\Z")
     return pattern
 
 
@@ -31,6 +34,23 @@ def any_of(patterns: Sequence[str]) -> str:
     if "" in distinct:
         return ""
     return distinct[0] if len(distinct) == 1 else f"(?:{'|'.join(distinct)})"
+
+
+def ahead(sequences: Sequence[Sequence[str]]) -> str:
+    """Return the pattern of any of `sequences`, as `partly` of each."""
+    return any_of([partly(*parts) for parts in sequences])
+
+
+def string_stop(sequences: Sequence[Sequence[str]]) -> str:
+    """Return the pattern of what to look at inside a JSON string: quotes, backslashes, and the
+    first character of a sequence whose parts follow it as far as they have arrived.
+    """
+    firsts = "".join(sorted({re.escape(parts[0][0]) for parts in sequences}))
+    rests = [
+        f"(?<={re.escape(parts[0][0])})" + _grown(parts[0][1:], partly(*parts[1:]))
+        for parts in sequences
+    ]
+    return rf'["\\{firsts}]' + (rf'(?:(?<=["\\])|{"|".join(rests)})' if rests else "")
 
 
 def arrived(pattern: str) -> str:

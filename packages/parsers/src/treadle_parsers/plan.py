@@ -43,6 +43,11 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """What closes a call: framing right after a call or marker, text within running text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """A control token: the text goes on as if it weren't there."""
 
@@ -53,24 +58,20 @@ class Call:
 
     opener: str
     bodies: tuple["Body", ...]
-    strays: tuple[str, ...] = field(init=False)
-    """What closes the call, and is text when the opener was."""
     follow: str = field(init=False)
     """What must follow the opener; empty when anything may."""
     begins: re.Pattern[str] = field(init=False)
     """The same, compiled."""
 
     def __post_init__(self) -> None:
-        strays = tuple(stray for body in self.bodies for stray in body.strays)
         follows = [
             body.follow(self.opener) if isinstance(body, Choosy) else "" for body in self.bodies
         ]
-        object.__setattr__(self, "strays", strays)
         object.__setattr__(self, "follow", any_of(follows))
         object.__setattr__(self, "begins", re.compile(self.follow))
 
 
-Rule: TypeAlias = Think | Answer | Drop | Skip | Call
+Rule: TypeAlias = Think | Answer | Drop | Stray | Skip | Call
 
 
 class Table:
@@ -84,7 +85,7 @@ class Table:
             literal for literal, rule in rules.items() if isinstance(rule, Answer)
         )
         calls = [rule for rule in rules.values() if isinstance(rule, Call)]
-        follows = {rule.opener: rule.follow for rule in calls if not rule.strays}
+        follows = {rule.opener: rule.follow for rule in calls}
         self.markers: Markers = Markers(tuple(rules), follows)
 
 
@@ -94,6 +95,8 @@ class Plan:
 
     content: Table
     reasoning: Table
+    quiet: Table
+    """For a message that has all its calls: no marker begins another."""
     first: "Body | None" = None
 
     @classmethod
@@ -108,7 +111,7 @@ class Plan:
         }
         skips: dict[str, Rule] = dict.fromkeys(form.control, Skip())
         drops: dict[str, Rule] = {**skips, **dict.fromkeys(form.framing, Drop())}
-        strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
+        strays: dict[str, Rule] = {stray: Stray() for body in form.bodies for stray in body.strays}
         closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
         opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
         return cls(
@@ -117,4 +120,5 @@ class Plan:
             reasoning=Table(
                 {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
             ),
+            quiet=Table({**drops, **opens, **closes}),
         )

@@ -8,7 +8,7 @@ other text is kept as it is.
 
 from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
-from treadle_parsers.plan import Answer, Call, Plan, Skip, Table, Think
+from treadle_parsers.plan import Answer, Call, Plan, Skip, Stray, Table, Think
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
@@ -21,7 +21,6 @@ class Reading:
 
     __slots__ = (
         "_blank",
-        "_kept",
         "_kind",
         "_marked",
         "_next",
@@ -46,7 +45,6 @@ class Reading:
         self._blank = True
         self._marked = False
         self._trim = False
-        self._kept: set[str] = set()
         self._pending: list[tuple[str, int]] = []
 
     def message(self) -> Steps[None]:
@@ -91,7 +89,7 @@ class Reading:
     def _text(self) -> Steps[str]:
         """Pass text on up to the next marker; consume and return it, empty at the end."""
         cursor = self.cursor
-        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+        table = self._table()
         markers = table.markers
         while True:
             found = markers.search(cursor)
@@ -106,6 +104,12 @@ class Reading:
                 return ""
             yield
 
+    def _table(self) -> Table:
+        """Return the markers that count now."""
+        if self.draft.full:
+            return self.plan.quiet
+        return self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+
     def _begins_close(self, table: Table, rest: str) -> bool:
         """Say whether the text ended within the marker that closes the thinking block."""
         if self._kind is SegmentKind.CONTENT or len(rest) < CUT_MARKER or rest[0] not in "<[":
@@ -115,19 +119,16 @@ class Reading:
     def _follow(self, marker: str) -> Steps[None]:
         cursor = self.cursor
         reasoning = self._kind is SegmentKind.REASONING
-        table = self.plan.reasoning if reasoning else self.plan.content
-        rule = table.rules[marker]
+        rule = self._table().rules[marker]
         if isinstance(rule, Call):
             start = cursor.position - len(marker)
             likely = rule.begins.match(cursor.buffer, cursor.at)
             for body in rule.bodies if likely else ():
                 self.turn_to(SegmentKind.CONTENT)
                 if (yield from body.read(self, marker, start)):
-                    self._kept.clear()
                     self._enter(self._next, trim=self._next is SegmentKind.REASONING)
                     return
             self._say(marker, start)
-            self._kept.update(rule.strays)
         elif isinstance(rule, Skip):
             return
         elif isinstance(rule, Think):
@@ -137,8 +138,7 @@ class Reading:
                 self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
             self._answer(marker)
-        elif marker in self._kept:
-            self._kept.discard(marker)
+        elif isinstance(rule, Stray) and not self._blank:
             self._say(marker, cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)

@@ -6,12 +6,14 @@ the block too.
 """
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from treadle_parsers import coercion, schema
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.lookahead import END, ahead
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus
 from treadle_parsers.tagged import Head, ValueText, name_of
@@ -63,20 +65,24 @@ class TagRules:
     layout: Layout = field(default_factory=Layout)
     structure: Markers = field(init=False, repr=False, compare=False)
     """Every literal that has a meaning between arguments or in them."""
-    after_value: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What may follow the closing tag of an argument."""
-    block_ends: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What may follow the closing tag of a call whose last argument isn't closed."""
+    value_ends: Markers = field(init=False, repr=False, compare=False)
+    """The same literals, those in an argument's text that may end it."""
+    after: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """What follows a literal that ends an argument's text, by literal; one of the parts."""
 
     def __post_init__(self) -> None:
         opens = self.block_opens
         closes = tuple(block.close for block in self.blocks)
         outer = tuple(dict.fromkeys((*closes, *opens)))
-        after = (self.param.open, self.call_close, *outer, self.call.open, END)
-        literals = (self.param_close, *after[:-1], *((CDATA,) if self.xml else ()))
+        begins = (*opens, self.call.open, END)
+        after = dict.fromkeys((*outer, self.call.open), begins)
+        after[self.call_close] = (*outer, self.call.open, END)
+        after[self.param_close] = (self.param.open, self.call_close, *outer, self.call.open, END)
+        literals = (*after, self.param.open, *((CDATA,) if self.xml else ()))
+        follows = {one: ahead([(part,) for part in parts]) for one, parts in after.items()}
         object.__setattr__(self, "structure", Markers(literals))
-        object.__setattr__(self, "after_value", after)
-        object.__setattr__(self, "block_ends", (*outer, self.call.open, END))
+        object.__setattr__(self, "value_ends", Markers(literals, follows))
+        object.__setattr__(self, "after", after)
 
     @property
     def block_opens(self) -> tuple[str, ...]:
@@ -164,6 +170,7 @@ class TaggedArguments:
         body, cursor, call = self._body, self._reading.cursor, self._call
         found = yield from body.param.look(cursor, len(body.param.open))
         if found is None:
+            self._broken = True
             cursor.at += len(body.param.open)
             if cursor.ended:
                 found_next = yield from cursor.skip_to(body.structure)
@@ -210,7 +217,7 @@ class TaggedArguments:
     def _text(self, value: ValueText) -> Steps[bool]:
         """Pass on the text of an argument up to its end; False when the whole text ended first."""
         body, cursor = self._body, self._reading.cursor
-        markers = body.structure
+        markers = body.value_ends
         while True:
             found = markers.search(cursor)
             stop = found.start() if found else markers.held_from(cursor)
@@ -257,21 +264,15 @@ class TaggedArguments:
     def _ends(self, marker: str) -> Steps[bool]:
         """Say whether `marker`, at the cursor, ends the text of an argument."""
         body, cursor = self._body, self._reading.cursor
-        if marker == body.param_close:
-            return (yield from self._followed(marker, body.after_value))
-        if marker == body.param.open:
-            found = yield from body.param.look(cursor, len(marker))
-            if found is None:
-                return False
-            key = name_of(found)
-            if not self._root:
-                return True
-            return key not in self._keys and bool(
-                schema.property_schema(self._root, key, self._root)
-            )
-        if marker == body.call_close:
-            return (yield from self._followed(marker, body.block_ends))
-        return (yield from self._followed(marker, (*body.block_opens, body.call.open, END)))
+        if marker != body.param.open:
+            return (yield from self._followed(marker, body.after[marker]))
+        found = yield from body.param.look(cursor, len(marker))
+        if found is None:
+            return False
+        key = name_of(found)
+        if not self._root:
+            return True
+        return key not in self._keys and bool(schema.property_schema(self._root, key, self._root))
 
     def _followed(self, marker: str, parts: tuple[str, ...]) -> Steps[bool]:
         for part in parts:

@@ -9,11 +9,11 @@ can't be read, reading goes on at the next one.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
 from treadle_parsers.jsonwrite import call_object
-from treadle_parsers.lookahead import any_of, partly
+from treadle_parsers.lookahead import END, any_of, partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence
@@ -49,6 +49,8 @@ class JsonArray:
         if self.close:
             sequences.append((self.close, END))
             ends.append(self.close)
+        elif not self.bare:
+            ends.append(self.open)
         object.__setattr__(self, "_ends", Markers(tuple(ends)))
         object.__setattr__(self, "_breakouts", Breakouts(sequences=tuple(sequences)))
 
@@ -99,8 +101,10 @@ class JsonArray:
         """Read objects up to the end of the array, and the closing marker."""
         cursor = reading.cursor
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char == "{":
+                if reading.draft.full:
+                    return
                 call = reading.draft.call(cursor.position)
                 yield from self._element(reading, call)
             elif char == ",":

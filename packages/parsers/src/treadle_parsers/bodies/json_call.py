@@ -10,11 +10,11 @@ The closing marker may be missing; what follows the object then is text again.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
 from treadle_parsers.jsonwrite import call_object
-from treadle_parsers.lookahead import partly
+from treadle_parsers.lookahead import END, partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence

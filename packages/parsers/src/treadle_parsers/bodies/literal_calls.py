@@ -41,6 +41,8 @@ class LiteralCalls:
     call: Head
     close: str
     dialect: Dialect
+    again: str = "call:"
+    """What begins another call before the closing marker."""
     _ends: Markers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,13 +69,20 @@ class LiteralCalls:
             cursor.at = len(cursor.buffer)
             reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
             return True
-        cursor.at = found.end()
-        call = reading.draft.call(start)
-        call.begin(name_of(found))
-        yield from self._arguments(reading, call)
+        while found:
+            cursor.at = found.end()
+            call = reading.draft.call(start)
+            call.begin(name_of(found))
+            open_ = yield from self._arguments(reading, call)
+            if not open_ or not (yield from cursor.looking_at(self.again)):
+                break
+            found = yield from self.call.look(cursor, 0)
+            yield from cursor.skip_space()
+            start = cursor.position
         return True
 
-    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[None]:
+    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[bool]:
+        """Read the object and close the call; says whether the closing marker is still to come."""
         cursor = reading.cursor
         root = reading.tools.schema(call.name)
 
@@ -90,13 +99,14 @@ class LiteralCalls:
             if cursor.ended:
                 cursor.at = len(cursor.buffer)
                 reading.close_call(call, CallStatus.TRUNCATED)
-                return
+                return False
             yield
         if scan.state is Scan.DONE:
             closed = yield from cursor.take(self.close)
             reading.close_call(call, complete=closed)
-        else:
-            yield from self._abandon(reading, call)
+            return not closed
+        yield from self._abandon(reading, call)
+        return False
 
     def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
 from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
 from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.lookahead import END
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, Span, ToolCall
 from treadle_parsers.shapes import Json, Literal, Repeated, Shape, ToolShape, choice, sequence

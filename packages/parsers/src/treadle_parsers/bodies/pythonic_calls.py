@@ -110,7 +110,7 @@ class PythonicCalls:
     def _calls(self, reading: Reading) -> Steps[None]:
         cursor = reading.cursor
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char in (",", ";"):
                 cursor.at += 1
                 continue
@@ -121,6 +121,8 @@ class PythonicCalls:
                 break
             if self.lines and self.close and (yield from cursor.looking_at(self.close)):
                 break
+            if reading.draft.full:
+                return
             call = reading.draft.call(cursor.position)
             yield from self._call(reading, call)
         if self.close:
@@ -136,7 +138,7 @@ class PythonicCalls:
         call.begin(found[1])
         first = True
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char == ")":
                 cursor.at += 1
                 call.add("{}" if first else "}")
@@ -174,7 +176,7 @@ class PythonicCalls:
                 reading.close_call(call, CallStatus.TRUNCATED)
                 return False
             yield
-        char = yield from cursor.skip_space()
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char in (",", ")"):
             return True
         yield from self._abandon(reading, call)
@@ -184,8 +186,9 @@ class PythonicCalls:
         """Match at the cursor, waiting while more text may change the answer."""
         cursor = reading.cursor
         while True:
-            found = pattern.match(cursor.buffer, cursor.at)
-            if cursor.ended or len(cursor.buffer) - cursor.at >= NAME_LIMIT:
+            limit = cursor.at + NAME_LIMIT
+            found = pattern.match(cursor.buffer, cursor.at, limit)
+            if cursor.ended or len(cursor.buffer) >= limit:
                 return found
             if found and found.end() < len(cursor.buffer):
                 return found

@@ -80,7 +80,8 @@ class TaggedCalls(TagRules):
             return False
         while True:
             yield from self._read_call(reading, start)
-            if not (in_block and (yield from cursor.looking_at(self.call.open))):
+            more = in_block and not reading.draft.full
+            if not (more and (yield from cursor.looking_at(self.call.open))):
                 break
             yield from cursor.skip_space()
             start = cursor.position

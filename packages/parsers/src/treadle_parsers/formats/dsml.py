@@ -1,5 +1,6 @@
 """DeepSeek's DSML: `invoke` and `parameter` tags whose `string` attribute says what is JSON."""
 
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import Block, TaggedCalls
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import NAME_ATTRIBUTE, Head
@@ -70,7 +71,13 @@ GIGACHAT35 = Format(
     summary='<｜GCML｜invoke name="f"><｜GCML｜parameter name="x" string="true">...',
     models="GigaChat 3.5",
     signature=("｜GCML｜",),
-    bodies=(_calls("｜GCML｜", ("tool_calls", "function_calls")),),
+    bodies=(
+        _calls("｜GCML｜", ("tool_calls", "function_calls")),
+        JsonCall(open="<|function_call|>", close="", lead="", between=""),
+        JsonCall(
+            open="<|message_sep|>\n\nfunction call<|role_sep|>\n", close="", lead="", between=""
+        ),
+    ),
     thinking=(_THINKING,),
     framing=("</s>", "<|message_sep|>"),
     turn=r"assistant<\|role_sep\|>\n",

@@ -7,7 +7,7 @@ from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
 
-_HEAD = r"\s*(?:call:)?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
+_HEAD = r"\s*(?:call)?:?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
 
 
 def _dialect(mark: str) -> Dialect:

@@ -1,5 +1,6 @@
 """GLM-4.5 and 4.6: the name, then pairs of `<arg_key>` and `<arg_value>` on lines."""
 
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
 from treadle_parsers.format import Format
 from treadle_parsers.tagged import Head
@@ -33,7 +34,7 @@ GLM45 = Format(
     summary="<tool_call>f\\n<arg_key>x</arg_key>\\n<arg_value>1</arg_value>\\n</tool_call>",
     models="GLM-4.5, GLM-4.6, Ling 3, Spark 2.5",
     signature=("<tool_call>", "<arg_key>", "<arg_value>"),
-    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
+    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES), JsonCall()),
     framing=("<|user|>", "<|observation|>", "<|endoftext|>"),
 )
 

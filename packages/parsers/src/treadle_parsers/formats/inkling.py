@@ -30,7 +30,15 @@ INKLING = Format(
     thinking=(
         Thinking(open="<|content_thinking|>", close="<|end_message|>", lead="", tail="", gap=""),
     ),
-    framing=("<|content_text|>", "<|content_tool_error|>", "<|content_model_end_sampling|>"),
+    framing=(
+        "<|content_text|>",
+        "<|content_invoke_tool_text|>",
+        "<|content_tool_error|>",
+        "<|content_audio_input|>",
+        "<|audio_end|>",
+        "<|message_user|>",
+        "<|content_model_end_sampling|>",
+    ),
 )
 
 FORMATS = (INKLING,)

@@ -31,8 +31,8 @@ MISTRAL = Format(
         NamedJson(
             call=Head(
                 open=_OPEN,
-                rest=r"\s*(?P<name>[A-Za-z_][\w.\-/]*)\s*(?:\[CALL_ID\]\s*(?P<id>\w+)\s*)?"
-                r"(?:\[ARGS\])?\s*(?=\{)",
+                rest=r"\s*(?:(?P<name>[A-Za-z_][\w.\-/]*)\s*(?:\[CALL_ID\]\s*(?P<id>\w+)\s*)?"
+                r"(?:\[ARGS\])?|\[ARGS\])\s*(?=\{)",
                 end="{",
                 write=_OPEN + "{name}[ARGS]",
             )

@@ -1,5 +1,6 @@
 """Laguna: the name, then pairs of `<arg_key>` and `<arg_value>`."""
 
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
 from treadle_parsers.format import Format
 from treadle_parsers.tagged import Head
@@ -33,7 +34,7 @@ POOLSIDE = Format(
     summary="<tool_call>f\\n<arg_key>x</arg_key>\\n<arg_value>1</arg_value>\\n</tool_call>",
     models="Laguna",
     signature=("<tool_call>function-name\\n<arg_key>",),
-    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
+    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES), JsonCall()),
 )
 
 FORMATS = (POOLSIDE,)
