@@ -104,7 +104,7 @@ def _follow(engine: subprocess.Popen[str], progress: Progress, end: float) -> li
         progress.read(line)
         tail = [*tail[-40:], line.rstrip()]
         if time.monotonic() > due:
-            due += PROGRESS_EVERY
+            due = time.monotonic() + PROGRESS_EVERY
             left = max(0.0, end - time.monotonic())
             print(
                 f"{left:6.0f} s left, {progress.runs} runs, coverage {progress.coverage}, "
