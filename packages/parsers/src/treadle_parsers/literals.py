@@ -1,88 +1,33 @@
 """Values written in a notation that isn't JSON, turned into JSON text while they arrive.
 
-A `Dialect` says how strings are quoted and which bare words there are: Python's literals, and the
-notation of the Gemma models. `LiteralScan` reads one value and gives JSON text piece by piece;
-strings flow as they are written. Never raises and never recurses.
+`LiteralScan` reads one value of a dialect and gives JSON text piece by piece; strings flow as
+they are written. Never raises and never recurses.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum
 from typing import TypeAlias
 
+from treadle_parsers.dialects import PYTHON, Dialect, Quote
 from treadle_parsers.jsontext import Scan
+from treadle_parsers.spellings import ESCAPE, LONGEST_ESCAPE, number, unescaped
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _SPACE = re.compile(r"\s+")
 _NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_ITEM = re.compile(rf"\s*({_NUMBER.pattern})\s*,")
 _LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_ESCAPE = re.compile(
-    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|\r?\n|.)", re.DOTALL
-)
-_LONGEST_ESCAPE = 10
+_OPENS = re.compile(r"[\[(\s]+")
 _LONGEST_BARE = 800
 """Most characters of a value or key without quotes: it waits for its end."""
 _OVERLONG = re.compile(rf"[^,]{{{_LONGEST_BARE + 1}}}")
 _LONG_RUN = 48
-_SIMPLE = {
-    "n": "\n",
-    "t": "\t",
-    "r": "\r",
-    "b": "\b",
-    "f": "\f",
-    "a": "\a",
-    "v": "\v",
-    "\\": "\\",
-    "'": "'",
-    '"': '"',
-    "\n": "",
-    "\r\n": "",
-}
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """How a string begins and ends."""
-
-    open: str
-    close: str
-    escapes: bool = True
-    """Whether a backslash escapes, as in Python."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """A notation for values."""
-
-    quotes: tuple[Quote, ...]
-    """Longer ones first."""
-    words: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Bare words and the JSON they stand for."""
-    bare_strings: bool = False
-    """Whether any other bare text is a string."""
-    bare_stop: str = r"[\s,\[\](){}:=\"']"
-    """Regular expression of what ends a bare value."""
-    key_stop: str = r"[\s,\[\](){}:=\"']"
-    """Regular expression of what ends a bare key."""
-
-
-PYTHON = Dialect(
-    quotes=(Quote('"""', '"""'), Quote("'''", "'''"), Quote('"', '"'), Quote("'", "'")),
-    words={
-        "True": "true",
-        "False": "false",
-        "None": "null",
-        "true": "true",
-        "false": "false",
-        "null": "null",
-    },
-)
 
 
 class Expect(Enum):
@@ -108,9 +53,7 @@ class LiteralScan:
         "_dialect",
         "_expect",
         "_key",
-        "_key_stop",
         "_quote",
-        "_stop",
         "out",
         "state",
     )
@@ -119,8 +62,6 @@ class LiteralScan:
         self.state: Scan = Scan.MORE
         self.out: list[str] = []
         self._dialect = dialect
-        self._stop = re.compile(dialect.bare_stop)
-        self._key_stop = re.compile(dialect.key_stop)
         self._bare_value = bare_value
         self._key = ""
         self._closers: list[str] = []
@@ -158,7 +99,7 @@ class LiteralScan:
     def _token(self, text: str, at: int, *, ended: bool) -> int:
         char = text[at]
         if self._closers and char == self._closers[-1] and self._expect is not Expect.COLON:
-            return self._close(at)
+            return self._close(text, at)
         if self._expect is Expect.AFTER:
             if char == ",":
                 self._comma = True
@@ -189,20 +130,32 @@ class LiteralScan:
                 return at
         char = text[at]
         if char in _CLOSER:
-            if self._expect is Expect.KEY:
-                return self._bad(at)
-            self._separate()
-            self._closers.append(_CLOSER[char])
-            self.out.append(_JSON[char])
-            self._expect = Expect.KEY if char == "{" else Expect.VALUE
-            return at + 1
+            return self._bad(at) if self._expect is Expect.KEY else self._open(text, at)
         return self._bare(text, at, ended=ended)
 
-    def _close(self, at: int) -> int:
-        self.out.append(_JSON[self._closers.pop()])
+    def _close(self, text: str, at: int) -> int:
+        closers = self._closers
+        while closers and text.startswith(closers[-1], at):
+            self.out.append(_JSON[closers.pop()])
+            at += 1
         self._comma = False
         self._value_done()
-        return at + 1
+        return at
+
+    def _open(self, text: str, at: int) -> int:
+        """Take an opening bracket, and those of arrays that follow it at once."""
+        self._separate()
+        if text[at] == "{":
+            self._closers.append("}")
+            self.out.append("{")
+            self._expect = Expect.KEY
+            return at + 1
+        found = _OPENS.match(text, at)
+        opened = "".join(found.group().split()) if found else text[at]
+        self._closers.extend(_CLOSER[char] for char in opened)
+        self.out.append("[" * len(opened))
+        self._expect = Expect.VALUE
+        return found.end() if found else at + 1
 
     def _value_done(self) -> None:
         self._expect = Expect.AFTER
@@ -219,13 +172,15 @@ class LiteralScan:
             self._comma = False
 
     def _number(self, text: str, at: int) -> int:
-        """Take one number, or a long run of them; `at` when that isn't plain."""
-        if self._closers[-1] == "]" and len(text) - at > _LONG_RUN:
-            stop = self._numbers(text, at)
+        """Take one number, or several of an array; `at` when that isn't plain."""
+        if self._bare_value and len(self._closers) == 1:
+            return at
+        if self._closers[-1] == "]":
+            stop = self._items(text, at)
             if stop > at:
                 return stop
         found = _NUMBER.match(text, at)
-        if found is None or (self._bare_value and len(self._closers) == 1):
+        if found is None:
             return at
         stop = found.end()
         if stop >= len(text) or stop - at > _LONGEST_BARE or text[stop] not in ",]}) \n":
@@ -234,6 +189,19 @@ class LiteralScan:
         self.out.append(found.group())
         self._value_done()
         return stop
+
+    def _items(self, text: str, at: int) -> int:
+        """Take numbers that commas follow; `at` when there is none."""
+        if len(text) - at > _LONG_RUN:
+            stop = self._numbers(text, at)
+            if stop > at:
+                return stop
+        while (found := _ITEM.match(text, at)) and len(found[1]) <= _LONGEST_BARE:
+            self._separate()
+            self.out.append(found[1])
+            self._comma = True
+            at = found.end()
+        return at
 
     def _numbers(self, text: str, at: int) -> int:
         """Take a long run of numbers at once; `at` when there is none."""
@@ -255,7 +223,8 @@ class LiteralScan:
 
     def _bare(self, text: str, at: int, *, ended: bool) -> int:
         key = self._expect is Expect.KEY
-        found = (self._key_stop if key else self._stop).search(text, at)
+        ends = self._dialect.key_end if key else self._dialect.value_end
+        found = ends.search(text, at)
         stop = found.start() if found else len(text)
         if stop - at > _LONGEST_BARE:
             return self._bad(at)
@@ -287,7 +256,7 @@ class LiteralScan:
         if _NUMBER.fullmatch(word):
             return word
         if _LOOSE_NUMBER.fullmatch(word):
-            return _number(word)
+            return number(word)
         if self._dialect.bare_strings or self._expect is Expect.KEY:
             return _encode(word)
         return None
@@ -296,70 +265,43 @@ class LiteralScan:
         """Pass on the text of a string up to its end, an open escape, or the end of `text`."""
         out = self.out
         while True:
-            stop = text.find(quote.close, at)
-            escape = text.find("\\", at, stop if stop >= 0 else len(text)) if quote.escapes else -1
-            if escape >= 0:
-                out.append(_encode(text[at:escape])[1:-1])
-                at = self._escape(text, escape, ended=ended)
-                if at == escape:
-                    return at
-                continue
-            if stop < 0:
-                stop = len(text) if ended else _held(text, at, quote.close)
-                out.append(_encode(text[at:stop])[1:-1])
-                return stop
-            out.append(_encode(text[at:stop])[1:-1] + '"')
-            self._quote = None
-            if self._expect is Expect.KEY:
-                self._expect = Expect.COLON
+            found = quote.alike.match(text, at)
+            if found and found.end() > at:
+                out.append(found.group())
+                at = found.end()
+            if text.startswith(quote.close, at):
+                return self._string_done(at + len(quote.close))
+            if quote.escapes and text.startswith("\\", at):
+                stop = self._escape(text, at, ended=ended)
             else:
-                self._value_done()
-            return stop + len(quote.close)
+                other = quote.other.match(text, at)
+                stop = other.end() if other and other.end() > at else len(text) if ended else at
+                out.append(_encode(text[at:stop])[1:-1])
+            if stop == at:
+                return at
+            at = stop
+
+    def _string_done(self, at: int) -> int:
+        self.out.append('"')
+        self._quote = None
+        if self._expect is Expect.KEY:
+            self._expect = Expect.COLON
+        else:
+            self._value_done()
+        return at
 
     def _escape(self, text: str, at: int, *, ended: bool) -> int:
         """Pass on one escape; `at` when it isn't complete yet."""
-        if not ended and len(text) - at < _LONGEST_ESCAPE:
+        if not ended and len(text) - at < LONGEST_ESCAPE:
             head = text[at + 1 : at + 2]
             if not head or head in "xuU01234567\r":
                 return at
-        found = _ESCAPE.match(text, at)
+        found = ESCAPE.match(text, at)
         if found is None:
             self.out.append("\\\\")
             return at + 1
-        self.out.append(_unescaped(found.group()[1:]))
+        self.out.append(unescaped(found.group()[1:]))
         return found.end()
-
-
-def _held(text: str, at: int, close: str) -> int:
-    """Return where in `text` a closing quote may have begun."""
-    for size in range(min(len(close) - 1, len(text) - at), 0, -1):
-        if text.endswith(close[:size]):
-            return len(text) - size
-    return len(text)
-
-
-def _unescaped(escape: str) -> str:
-    """Return what a Python escape, without its backslash, means, as JSON text."""
-    simple = _SIMPLE.get(escape)
-    if simple is not None:
-        return _encode(simple)[1:-1]
-    if escape[0] == "u" and len(escape) == 5:
-        return "\\" + escape
-    if escape[0] in "xU" and len(escape) > 1:
-        code = int(escape[1:], 16)
-        return _encode(chr(code))[1:-1] if code < 0x110000 else "\\\\" + escape
-    if escape[0] in "01234567":
-        return _encode(chr(int(escape, 8)))[1:-1]
-    return _encode("\\" + escape)[1:-1]
-
-
-def _number(word: str) -> str | None:
-    """Return a number that Python accepts in the way that JSON writes it."""
-    digits = word.lstrip("+-").replace("_", "")
-    mantissa, mark, exponent = digits.partition("e" if "e" in digits else "E")
-    whole, _, rest = mantissa.partition(".")
-    fixed = (whole.lstrip("0") or "0") + (f".{rest}" if rest else ".0" if "." in mantissa else "")
-    return ("-" if word.startswith("-") else "") + fixed + mark + exponent
 
 
 def to_json(text: str) -> str | None:

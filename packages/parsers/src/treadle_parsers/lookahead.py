@@ -24,7 +24,7 @@ def partly(*parts: str) -> str:
     """
     pattern = ""
     for part in reversed(parts):
-        pattern = SPACE + (_grown(part, pattern) if part != END else r"\Z")
+        pattern = SPACE + (grown(part, pattern) if part != END else r"\Z")
     return pattern
 
 
@@ -47,7 +47,7 @@ def string_stop(sequences: Sequence[Sequence[str]]) -> str:
     """
     firsts = "".join(sorted({re.escape(parts[0][0]) for parts in sequences}))
     rests = [
-        f"(?<={re.escape(parts[0][0])})" + _grown(parts[0][1:], partly(*parts[1:]))
+        f"(?<={re.escape(parts[0][0])})" + grown(parts[0][1:], partly(*parts[1:]))
         for parts in sequences
     ]
     return rf'["\\{firsts}]' + (rf'(?:(?<=["\\])|{"|".join(rests)})' if rests else "")
@@ -58,7 +58,8 @@ def arrived(pattern: str) -> str:
     return rf"(?:\Z|{pattern})"
 
 
-def _grown(literal: str, then: str) -> str:
+def grown(literal: str, then: str = "") -> str:
+    """Return the pattern of `literal` and `then`, or of all that has arrived of them."""
     pattern = then
     for char in reversed(literal):
         pattern = arrived(re.escape(char) + pattern)

@@ -139,14 +139,17 @@ def item_schema(schema: Schema, root: Schema) -> Schema | None:
 def types(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
     """Return the types that `schema` allows; all of them when it says nothing."""
     current = resolved(schema, root)
-    if depth > MAX_DEPTH:
-        return ALL_TYPES
-    allowed = ALL_TYPES
     named = current.get("type")
+    if isinstance(named, str) and _COMBINING.isdisjoint(current):
+        return _named((named,))
+    return _combined(current, root, depth) if depth <= MAX_DEPTH else ALL_TYPES
+
+
+def _combined(current: Schema, root: Schema, depth: int) -> frozenset[str]:
+    named = current.get("type")
+    allowed = ALL_TYPES
     if isinstance(named, str):
         allowed = _named((named,))
-        if _COMBINING.isdisjoint(current):
-            return allowed
     elif named is not None:
         allowed = _named(tuple(map(str, sequence(named))))
     values = [*sequence(current.get("enum"))]

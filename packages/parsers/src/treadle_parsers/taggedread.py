@@ -170,16 +170,13 @@ class TaggedArguments:
         body, cursor, call = self._body, self._reading.cursor, self._call
         found = yield from body.param.look(cursor, len(body.param.open))
         if found is None:
-            self._broken = True
             cursor.at += len(body.param.open)
-            if cursor.ended:
-                found_next = yield from cursor.skip_to(body.structure)
-                if not found_next:
-                    self._reading.close_call(call, CallStatus.TRUNCATED)
-                    return False
-            else:
-                yield from cursor.skip_to(body.structure)
-            return True
+            cut = cursor.ended
+            after = yield from cursor.skip_to(body.structure)
+            self._broken |= after == body.param_close  # a value without a name
+            if cut and not after:
+                self._reading.close_call(call, CallStatus.TRUNCATED)
+            return bool(after) or not cut
         cursor.at = found.end()
         key = html.unescape(name_of(found)) if body.xml_names else name_of(found)
         call.add(("{" if not self._keys else ", ") + coercion.encode(key) + ": ")

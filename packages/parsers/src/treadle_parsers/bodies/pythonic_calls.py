@@ -14,11 +14,12 @@ from typing import Any, cast
 
 from treadle_parsers import coercion, jsontext
 from treadle_parsers.cursor import Markers, Steps
+from treadle_parsers.dialects import PYTHON
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
 from treadle_parsers.jsontext import Scan
 from treadle_parsers.jsonwrite import arguments_text
-from treadle_parsers.literals import PYTHON, LiteralScan
+from treadle_parsers.literals import LiteralScan
 from treadle_parsers.lookahead import SPACE, arrived
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall

@@ -1,8 +1,8 @@
 """FunctionGemma: `call:NAME{...}` with `<escape>` around strings."""
 
 from treadle_parsers.bodies.literal_calls import LiteralCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.format import Format
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}

@@ -1,8 +1,8 @@
 """Gemma 4: `call:NAME{...}` in a notation with string delimiters of its own."""
 
 from treadle_parsers.bodies.literal_calls import LiteralCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.format import Format, Thinking
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
