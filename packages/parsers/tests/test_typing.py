@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from treadle_parsers import jsondeep, jsontext, literals
 from treadle_parsers.coercion import to_json
-from treadle_parsers.fitting import fits
 from treadle_parsers.dialects import PYTHON
+from treadle_parsers.fitting import fits
 from treadle_parsers.literals import LiteralScan
 from treadle_parsers.schema import types
 
