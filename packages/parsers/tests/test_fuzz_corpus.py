@@ -14,12 +14,13 @@ from treadle_parsers import CallStatus
 FOLDER = Path(__file__).parents[1] / "fuzz"
 CORPUS = read_corpus(FOLDER / "corpus.jsonl")
 FOUND = read_corpus(FOLDER / "found.jsonl")
+SEEDS = seeds()
 every_format = pytest.mark.parametrize("name", FORMATS)
 
 
 @every_format
-def test_the_kept_corpus_keeps_every_promise(name):
-    mine = [case for case in CORPUS if case.format == name]
+def test_corpus_and_seeds_keep_every_promise(name):
+    mine = [case for case in (*CORPUS, *SEEDS) if case.format == name]
     calls = [call for case in mine for call in check(case).message.tool_calls]
     assert CallStatus.OK in {call.status for call in calls}
 
@@ -27,11 +28,6 @@ def test_the_kept_corpus_keeps_every_promise(name):
 @pytest.mark.parametrize("place", range(len(FOUND)))
 def test_what_once_failed_holds(place):
     check(FOUND[place])
-
-
-@every_format
-def test_seeds_hold_calls(name):
-    assert any(check(case).message.tool_calls for case in seeds() if case.format == name)
 
 
 def test_the_corpus_is_small():

@@ -29,6 +29,10 @@ from treadle_parsers.testing import check_text, cut_at, pieces, told
 
 PARSERS = sorted({get_parser(name).name for name in list_parsers()})
 every_format = pytest.mark.parametrize("name", PARSERS)
+WAYS = [(name, None) for name in PARSERS] + [
+    (name, dialect.name) for name in PARSERS for dialect in get_parser(name).format.dialects
+]
+"""Every format in every dialect."""
 
 SCRAPS = [
     "{",
@@ -209,14 +213,14 @@ def test_a_string_argument_flows_while_it_is_written(name):
     assert not stream.close().tool_calls[1:]
 
 
-@every_format
+@pytest.mark.parametrize(("name", "dialect"), WAYS)
 @settings(max_examples=25, deadline=None)
 @given(
     source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3, unique_by=name_of)
 )
-def test_what_is_rendered_is_read_back(name, source):
+def test_what_is_rendered_is_read_back(name, dialect, source):
     parser = get_parser(name)
-    text = parser.render(source, content="Hi there.", reasoning="hm")
+    text = parser.render(source, content="Hi there.", reasoning="hm", dialect=dialect)
     message = check_text(parser, text, [pieces(text, 3)], tools=tools_for(source))
     assert [(c.name, json.loads(c.arguments), c.status) for c in message.tool_calls] == [
         (c.name, json.loads(c.arguments), CallStatus.OK) for c in source

@@ -14,6 +14,7 @@ from treadle_parsers.shapes import (
     Choice,
     Json,
     Literal,
+    Pattern,
     RawText,
     Repeated,
     Sequential,
@@ -55,15 +56,34 @@ class _Writer:
                 return self._value(declared, root, 0)
             case RawText(stop):
                 return self._until(stop)
+            case Pattern(_, pattern):
+                return pattern
             case Sequential(parts):
-                return " ".join(self.expression(part) for part in parts)
+                return self._sequence(parts)
             case Choice(options):
                 return f"({' | '.join(self.expression(option) for option in options)})"
             case Repeated(item, separator):
                 name = self._rule("call", self.expression(item))
-                return f"{name} ({_quoted(separator)} {name})*"
+                return f"{name} ({self._separator(separator)} {name})*"
             case _:
                 assert_never(shape)
+
+    def _sequence(self, parts: Sequence[Shape]) -> str:
+        """Return the parts in order; an end that begins like the separator before it shares its
+        rule, for readers that cut a text into the literals of a grammar.
+        """
+        written: list[str] = []
+        separator = ""
+        for part in parts:
+            if isinstance(part, Literal) and separator and part.text.startswith(separator):
+                written.append(self._separator(separator))
+                part = Literal(part.text[len(separator) :])
+            written.append(self.expression(part))
+            separator = part.separator if isinstance(part, Repeated) else ""
+        return " ".join(written)
+
+    def _separator(self, text: str) -> str:
+        return self._rule("between", _quoted(text)) if text else '""'
 
     def _rule(self, stem: str, body: str) -> str:
         for name, known in self.rules.items():

@@ -14,7 +14,10 @@ from typing import Any
 from treadle_parsers import jsondeep
 from treadle_parsers.lookahead import string_stop
 
-_OUTSIDE = re.compile(r"[^\s0-9+\-.,:A-Za-z_]")
+_OUTSIDE = re.compile(r"[^\s0-9+\-.,:truefalsnENIiy]")
+"""What has a meaning between strings, or none; the letters are those of constants and of `NaN`."""
+_NO_ITEM = re.compile(r"\[[A-Za-eg-mo-su-zA-HJ-MO-Z_]")
+"""A bracket that begins no array."""
 STRING_STOP = re.compile(string_stop(()))
 """What ends a run of plain characters inside a string."""
 _SCALAR = re.compile(r"[^0-9+\-.A-Za-z]")
@@ -39,12 +42,22 @@ class ValueScan:
     the scan pauses at what is neither a quote nor a backslash.
     """
 
-    __slots__ = ("_closers", "_in_string", "_scalar", "_skip", "_started", "_stop", "state")
+    __slots__ = (
+        "_closers",
+        "_in_string",
+        "_last",
+        "_scalar",
+        "_skip",
+        "_started",
+        "_stop",
+        "state",
+    )
 
     def __init__(self, stop: re.Pattern[str] = STRING_STOP) -> None:
         self.state: Scan = Scan.MORE
         self._closers: list[str] = []
         self._in_string = False
+        self._last = ""
         self._scalar = False
         self._started = False
         self._skip = False
@@ -60,7 +73,9 @@ class ValueScan:
             self._scalar = text[at] not in '{["'
         if self._scalar:
             return self._advance_scalar(text, at, ended=ended)
-        return self._advance_structure(text, at)
+        stop = self._advance_structure(text, at, ended=ended)
+        self._last = _solid_before(text, stop, at) or self._last
+        return stop
 
     def resume(self) -> None:
         """Go on after a pause: the character was part of the string."""
@@ -76,15 +91,12 @@ class ValueScan:
             self.state = Scan.DONE
         return len(text)
 
-    def _advance_structure(self, text: str, at: int) -> int:
+    def _advance_structure(self, text: str, at: int, *, ended: bool) -> int:
         closers = self._closers
         while True:
             if self._in_string:
                 at = self._advance_string(text, at)
-                if self._in_string:
-                    return at
-                if not closers:
-                    self.state = Scan.DONE
+                if self._in_string or not closers:
                     return at
             found = _OUTSIDE.search(text, at)
             if found is None:
@@ -93,7 +105,9 @@ class ValueScan:
             char = found.group()
             if char == '"':
                 self._in_string = True
-            elif char in _CLOSER:
+            elif char == "[" and at + 1 == len(text) and not ended:
+                return at
+            elif char in _CLOSER and not self._misplaced(text, at):
                 closers.append(_CLOSER[char])
             elif closers and char == closers[-1]:
                 closers.pop()
@@ -104,6 +118,14 @@ class ValueScan:
                 self.state = Scan.BAD
                 return at
             at += 1
+
+    def _misplaced(self, text: str, at: int) -> bool:
+        """Say whether the bracket at `at` can't stand there: in an object it follows a colon."""
+        if _NO_ITEM.match(text, at):
+            return True
+        if not self._closers or self._closers[-1] == "]":
+            return False
+        return (_solid_before(text, at) or self._last) != ":"
 
     def _advance_string(self, text: str, at: int) -> int:
         search, size = self._stop.search, len(text)
@@ -118,6 +140,8 @@ class ValueScan:
             char = text[at]
             if char == '"':
                 self._in_string = False
+                if not self._closers:
+                    self.state = Scan.DONE
                 return at + 1
             if char != "\\":
                 self.state = Scan.PAUSED
@@ -125,6 +149,15 @@ class ValueScan:
             if at + 2 > size:
                 return at
             at += 2
+
+
+def _solid_before(text: str, at: int, start: int = 0) -> str:
+    """Return the last character before `at` that isn't white space, empty when there is none."""
+    while at > start:
+        at -= 1
+        if text[at] not in " \t\r\n":
+            return text[at]
+    return ""
 
 
 class TooDeep:

@@ -20,12 +20,14 @@ _SPACE = re.compile(r"\s+")
 _NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _ITEM = re.compile(rf"\s*({_NUMBER.pattern})\s*,")
+_PART = re.compile(r"\s*[-0-9][-+.0-9eE]{0,40}\Z")
+"""The beginning of a number, or a number that may go on."""
 _LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _OPENS = re.compile(r"[\[(\s]+")
-_LONGEST_BARE = 800
-"""Most characters of a value or key without quotes: it waits for its end."""
-_OVERLONG = re.compile(rf"[^,]{{{_LONGEST_BARE + 1}}}")
 _LONG_RUN = 48
+_LONGEST_STOP = 32
+BARE_LIMIT = 65_536
+"""Most characters of a value without quotes."""
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
 
@@ -54,6 +56,7 @@ class LiteralScan:
         "_expect",
         "_key",
         "_quote",
+        "_sought",
         "out",
         "state",
     )
@@ -66,6 +69,7 @@ class LiteralScan:
         self._key = ""
         self._closers: list[str] = []
         self._comma = False
+        self._sought = 0
         self._expect = Expect.VALUE
         self._quote: Quote | None = None
 
@@ -85,6 +89,10 @@ class LiteralScan:
                     return stop
                 at = stop
                 continue
+            if self._expect is Expect.VALUE and self._closers and self._closers[-1] == "]":
+                at = self._items(text, at)
+                if not ended and _PART.match(text, at):
+                    return at
             start = at
             spaces = _SPACE.match(text, at)
             at = spaces.end() if spaces else at
@@ -172,18 +180,14 @@ class LiteralScan:
             self._comma = False
 
     def _number(self, text: str, at: int) -> int:
-        """Take one number, or several of an array; `at` when that isn't plain."""
-        if self._bare_value and len(self._closers) == 1:
+        """Take one number; `at` when that isn't plain."""
+        if self._sought or (self._bare_value and len(self._closers) == 1):
             return at
-        if self._closers[-1] == "]":
-            stop = self._items(text, at)
-            if stop > at:
-                return stop
         found = _NUMBER.match(text, at)
         if found is None:
             return at
         stop = found.end()
-        if stop >= len(text) or stop - at > _LONGEST_BARE or text[stop] not in ",]}) \n":
+        if stop >= len(text) or text[stop] not in ",]}) \n" or stop - at > BARE_LIMIT:
             return at
         self._separate()
         self.out.append(found.group())
@@ -191,12 +195,14 @@ class LiteralScan:
         return stop
 
     def _items(self, text: str, at: int) -> int:
-        """Take numbers that commas follow; `at` when there is none."""
+        """Take numbers of an array that commas follow; `at` when there is none."""
+        if self._sought or (self._bare_value and len(self._closers) == 1):
+            return at
         if len(text) - at > _LONG_RUN:
             stop = self._numbers(text, at)
             if stop > at:
                 return stop
-        while (found := _ITEM.match(text, at)) and len(found[1]) <= _LONGEST_BARE:
+        while (found := _ITEM.match(text, at)) and found.end() - at <= BARE_LIMIT:
             self._separate()
             self.out.append(found[1])
             self._comma = True
@@ -210,26 +216,32 @@ class LiteralScan:
         if stop - at < _LONG_RUN:
             return at
         run = text[at:stop]
-        if len(run) > _LONGEST_BARE and _OVERLONG.search(run):
+        items = run.split(",")
+        if max(map(len, items)) > BARE_LIMIT:
             return at
         try:
             json.loads(f"[{run}]")
         except ValueError:
             return at
         self._separate()
-        self.out.append(", ".join(map(str.strip, run.split(","))))
+        tight = run.replace(", ", ",")
+        if _SPACE.search(tight):
+            tight = ",".join(map(str.strip, items))
+        self.out.append(tight.replace(",", ", "))
         self._comma = True
         return stop + 1
 
     def _bare(self, text: str, at: int, *, ended: bool) -> int:
         key = self._expect is Expect.KEY
         ends = self._dialect.key_end if key else self._dialect.value_end
-        found = ends.search(text, at)
+        found = ends.search(text, at + self._sought)
         stop = found.start() if found else len(text)
-        if stop - at > _LONGEST_BARE:
+        if stop - at > BARE_LIMIT:
             return self._bad(at)
         if found is None and not ended:
+            self._sought = max(0, stop - at - _LONGEST_STOP)
             return at
+        self._sought = 0
         word = text[at:stop]
         if self._dialect.bare_strings:
             word = word.rstrip()

@@ -8,7 +8,7 @@ other text is kept as it is.
 
 from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
-from treadle_parsers.plan import Answer, Call, Plan, Skip, Stray, Table, Think
+from treadle_parsers.plan import Answer, Call, Drop, Plan, Skip, Stray, Table, Think
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
@@ -51,12 +51,24 @@ class Reading:
         """Read the whole message."""
         if self.plan.first:
             yield from self.plan.first.read(self, "", self.cursor.position)
+        cursor = self.cursor
         while True:
-            marker = yield from self._text()
-            if not marker:
-                self._end_of_text()
+            table = self._table()
+            found = table.markers.search(cursor)
+            if found:
+                self._emit(found.start())
+                cursor.at = found.end()
+                rule = table.rules[found.group()]
+                if isinstance(rule, Call):
+                    yield from self._call(rule)
+                else:
+                    self._turn(rule, found.group())
+                continue
+            self._emit(table.markers.held_from(cursor))
+            if cursor.ended:
+                self._end(table)
                 return
-            yield from self._follow(marker)
+            yield
 
     def close_call(
         self, call: CallDraft, status: CallStatus | None = None, *, complete: bool = False
@@ -86,24 +98,6 @@ class Reading:
         """Whether anything of the message came before the marker now being read."""
         return self._marked or not self._blank
 
-    def _text(self) -> Steps[str]:
-        """Pass text on up to the next marker; consume and return it, empty at the end."""
-        cursor = self.cursor
-        table = self._table()
-        markers = table.markers
-        while True:
-            found = markers.search(cursor)
-            if found:
-                self._emit(found.start())
-                cursor.at = found.end()
-                return found.group()
-            self._emit(markers.held_from(cursor))
-            if cursor.ended:
-                if not self._begins_close(table, cursor.buffer[cursor.at :]):
-                    self._emit(len(cursor.buffer))
-                return ""
-            yield
-
     def _table(self) -> Table:
         """Return the markers that count now."""
         if self.draft.full:
@@ -116,30 +110,32 @@ class Reading:
             return False
         return any(close.startswith(rest) for close in table.closes)
 
-    def _follow(self, marker: str) -> Steps[None]:
+    def _call(self, rule: Call) -> Steps[None]:
+        """Offer the call whose opener was consumed to its bodies; the opener is text if none takes
+        it.
+        """
         cursor = self.cursor
-        reasoning = self._kind is SegmentKind.REASONING
-        rule = self._table().rules[marker]
-        if isinstance(rule, Call):
-            start = cursor.position - len(marker)
-            likely = rule.begins.match(cursor.buffer, cursor.at)
-            for body in rule.bodies if likely else ():
-                self.turn_to(SegmentKind.CONTENT)
-                if (yield from body.read(self, marker, start)):
-                    self._enter(self._next, trim=self._next is SegmentKind.REASONING)
-                    return
-            self._say(marker, start)
-        elif isinstance(rule, Skip):
+        start = cursor.position - len(rule.opener)
+        for body in rule.bodies if rule.begins.match(cursor.buffer, cursor.at) else ():
+            self.turn_to(SegmentKind.CONTENT)
+            if (yield from body.read(self, rule.opener, start)):
+                self._enter(self._next, trim=self._next is SegmentKind.REASONING)
+                return
+        self._say(rule.opener, start)
+
+    def _turn(self, rule: Think | Answer | Drop | Skip | Stray, marker: str) -> None:
+        """Follow a marker that begins no call."""
+        if isinstance(rule, Skip):
             return
-        elif isinstance(rule, Think):
-            if reasoning and not self._blank:
-                self._say(marker, cursor.position - len(marker))
+        if isinstance(rule, Think):
+            if self._kind is SegmentKind.REASONING and not self._blank:
+                self._say(marker, self.cursor.position - len(marker))
             else:
                 self._enter(SegmentKind.REASONING, trim=True)
         elif isinstance(rule, Answer):
             self._answer(marker)
         elif isinstance(rule, Stray) and not self._blank:
-            self._say(marker, cursor.position - len(marker))
+            self._say(marker, self.cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)
 
@@ -158,8 +154,12 @@ class Reading:
         self._blank = True
         self._trim = trim
 
-    def _end_of_text(self) -> None:
-        """Keep white space that is all there is of the message."""
+    def _end(self, table: Table) -> None:
+        """Keep what waits at the end of the text: the beginning of a marker unless it was to close
+        the thinking block, and white space that is all there is of the message.
+        """
+        if not self._begins_close(table, self.cursor.buffer[self.cursor.at :]):
+            self._emit(len(self.cursor.buffer))
         if self._pending and self._kind is SegmentKind.CONTENT and not self._marked:
             self._release()
 

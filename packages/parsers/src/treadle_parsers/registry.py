@@ -1,7 +1,7 @@
 """Parsers by name: the names that serving engines use for `--tool-call-parser`, and aliases.
 
 The registry of the package's own formats is built on first use. `register_parser` adds a format
-of one's own.
+of one's own; a name that is unknown is looked for among the plugins that are installed.
 """
 
 import difflib
@@ -12,6 +12,10 @@ from threading import Lock
 from treadle_parsers.errors import DuplicateParserError, UnknownParserError
 from treadle_parsers.format import Format
 from treadle_parsers.parser import Parser
+from treadle_parsers.plugins import load_plugin, plugin_names
+
+_FROM_CHECKPOINTS = ("beam", "hf", "response_template")
+"""Names under which engines read a checkpoint's response template."""
 
 
 class _Registry:
@@ -37,8 +41,17 @@ class _Registry:
 
     def get(self, name: str) -> Parser:
         form = self._formats.get(name)
+        if name in _FROM_CHECKPOINTS:
+            raise UnknownParserError(
+                f"{name!r} is no format of its own: it reads what a checkpoint carries; pass that "
+                "to treadle_parsers.response_template.format_from_response_template"
+            )
         if form is None:
-            raise UnknownParserError(_unknown(name, list(self._formats)))
+            form = load_plugin(name)
+            if form is None:
+                known = self._formats.keys() | plugin_names()
+                raise UnknownParserError(_unknown(name, sorted(known)))
+            self.add(form)
         parser = self._parsers.get(form.name)
         if parser is None or parser.format is not form:
             parser = self._parsers[form.name] = Parser(form)
@@ -46,6 +59,10 @@ class _Registry:
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._formats))
+
+    def formats(self) -> tuple[Format, ...]:
+        forms = {form.name: form for form in self._formats.values()}
+        return tuple(forms[name] for name in sorted(forms))
 
 
 _MODULES = (
@@ -86,6 +103,7 @@ _MODULES = (
     "longcat",
     "mimo",
     "minicpm5",
+    "minimax_m1",
     "minimax_m2",
     "minimax_m3",
     "mistral",
@@ -118,7 +136,9 @@ def _registry() -> _Registry:
 def get_parser(name: str) -> Parser:
     """Return the parser registered as `name` or with that alias.
 
-    Raises: UnknownParserError, whose message holds the nearest names.
+    Raises: UnknownParserError, whose message holds the nearest names; PluginError when an
+    installed plugin offers that name and can't be loaded, DuplicateParserError when it claims a
+    name of another format besides.
     """
     return _registry().get(name)
 
@@ -133,15 +153,13 @@ def register_parser(form: Format, *, replace: bool = False) -> Parser:
 
 
 def all_formats() -> tuple[Format, ...]:
-    """Return every registered format once, sorted by name."""
-    registry = _registry()
-    forms = {registry.get(name).format.name: registry.get(name).format for name in registry.names()}
-    return tuple(forms[name] for name in sorted(forms))
+    """Return every registered format once, sorted by name; plugins once they were asked for."""
+    return _registry().formats()
 
 
 def list_parsers() -> tuple[str, ...]:
-    """Return all names and aliases, sorted."""
-    return _registry().names()
+    """Return all names and aliases, sorted, those of installed plugins too."""
+    return tuple(sorted({*_registry().names(), *plugin_names()}))
 
 
 def _unknown(name: str, known: list[str]) -> str:

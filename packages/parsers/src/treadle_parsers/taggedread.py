@@ -44,6 +44,8 @@ class TagRules:
     param_close: str
     blocks: tuple[Block, ...] = ()
     """Alternatives; the first is rendered."""
+    also_close: tuple[str, ...] = ()
+    """Other literals that end a call."""
     newlines: bool = False
     """Whether one newline on each side of an argument's text is framing."""
     guess: bool = False
@@ -61,7 +63,9 @@ class TagRules:
     self_typed: bool = False
     """Whether an argument is JSON where it can be, whatever the schema says."""
     special: bool = False
-    """Whether the markers of blocks are special tokens, which are framing even without a call."""
+    """Whether the markers are special tokens: those of blocks are framing even without a call, and
+    that of a call begins one even in an argument that isn't closed.
+    """
     layout: Layout = field(default_factory=Layout)
     structure: Markers = field(init=False, repr=False, compare=False)
     """Every literal that has a meaning between arguments or in them."""
@@ -75,14 +79,22 @@ class TagRules:
         closes = tuple(block.close for block in self.blocks)
         outer = tuple(dict.fromkeys((*closes, *opens)))
         begins = (*opens, self.call.open, END)
-        after = dict.fromkeys((*outer, self.call.open), begins)
-        after[self.call_close] = (*outer, self.call.open, END)
-        after[self.param_close] = (self.param.open, self.call_close, *outer, self.call.open, END)
+        after: dict[str, tuple[str, ...]] = dict.fromkeys((*outer, self.call.open), begins)
+        after.update(dict.fromkeys(self.call_closes, (*outer, self.call.open, END)))
+        ends = (*self.call_closes, *outer, self.call.open, END)
+        after[self.param_close] = (self.param.open, *ends)
         literals = (*after, self.param.open, *((CDATA,) if self.xml else ()))
         follows = {one: ahead([(part,) for part in parts]) for one, parts in after.items()}
+        if self.special:
+            del follows[self.call.open]
         object.__setattr__(self, "structure", Markers(literals))
         object.__setattr__(self, "value_ends", Markers(literals, follows))
         object.__setattr__(self, "after", after)
+
+    @property
+    def call_closes(self) -> tuple[str, ...]:
+        """What ends a call."""
+        return (self.call_close, *self.also_close)
 
     @property
     def block_opens(self) -> tuple[str, ...]:
@@ -118,7 +130,7 @@ class TaggedArguments:
             elif marker == body.param_close:
                 cursor.at += len(marker)
             elif marker:
-                cursor.at += len(marker) if marker == body.call_close else 0
+                cursor.at += len(marker) if marker in body.call_closes else 0
                 self._finish(complete=True)
                 return
             elif char == "{" and body.json_body and not self._keys:
@@ -261,6 +273,8 @@ class TaggedArguments:
     def _ends(self, marker: str) -> Steps[bool]:
         """Say whether `marker`, at the cursor, ends the text of an argument."""
         body, cursor = self._body, self._reading.cursor
+        if marker == body.call.open and body.special:
+            return (yield from body.call.look(cursor, len(marker))) is not None
         if marker != body.param.open:
             return (yield from self._followed(marker, body.after[marker]))
         found = yield from body.param.look(cursor, len(marker))

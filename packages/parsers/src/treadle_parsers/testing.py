@@ -19,11 +19,12 @@ from treadle_parsers.events import (
     Event,
     ReasoningDelta,
 )
+from treadle_parsers.literals import BARE_LIMIT
 from treadle_parsers.parser import Parser
 from treadle_parsers.records import CallStatus, ParsedMessage, SegmentKind, ToolSchema
 
-HELD_LIMIT = 1024
-"""Most characters that a stream may hold back."""
+HELD_LIMIT = BARE_LIMIT + 1024
+"""Most characters that a stream may hold back, a value without quotes included."""
 
 _READABLE = frozenset(
     {

@@ -44,6 +44,10 @@ class LiteralCalls:
     dialect: Dialect
     again: str = "call:"
     """What begins another call before the closing marker."""
+    sort: bool = False
+    """Whether keys are rendered in alphabetical order."""
+    null: str = "null"
+    """How null is rendered."""
     _ends: Markers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +126,7 @@ class LiteralCalls:
         options = [
             sequence(
                 Literal(self.call.write.format(name=tool.name) + "{"),
-                arguments(tool, self._argument_shape, separator=","),
+                arguments(tool, self._argument_shape, separator=",", sort=self.sort),
                 Literal("}" + self.close),
             )
             for tool in tools
@@ -148,7 +152,8 @@ class LiteralCalls:
                 value = self._value_shape(part, root, depth + 1)
                 return sequence(Literal(f"{self._key(key)}:"), value)
 
-            return sequence(Literal("{"), arguments(inner, one, separator=","), Literal("}"))
+            members = arguments(inner, one, separator=",", sort=self.sort)
+            return sequence(Literal("{"), members, Literal("}"))
         return Json(declared, root)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
@@ -168,13 +173,15 @@ class LiteralCalls:
                 raise RenderError(f"a string holds {quote.close!r}, which ends strings here")
             return quote.open + value + quote.close
         if isinstance(value, dict):
-            items = cast("dict[str, Any]", value).items()
+            items = list(cast("dict[str, Any]", value).items())
+            if self.sort:
+                items.sort(key=lambda item: item[0].lower())
             return "{" + ",".join(f"{self._key(k)}:{self._written(v)}" for k, v in items) + "}"
         if isinstance(value, list):
             return "[" + ",".join(self._written(v) for v in cast("list[Any]", value)) + "]"
         if isinstance(value, jsontext.TooDeep):
             raise RenderError("the arguments are nested too deeply to be written")
-        return coercion.encode(value)
+        return self.null if value is None else coercion.encode(value)
 
     def _key(self, key: str) -> str:
         if key and key.isidentifier():

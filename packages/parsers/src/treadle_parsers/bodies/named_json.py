@@ -46,6 +46,8 @@ class NamedJson:
     """White space before `fence`."""
     label: Callable[[ToolCall], str] = _plain
     """What the head holds for a call."""
+    label_shape: Callable[[str], Shape] = Literal
+    """What the head holds for calls of a tool, by its name."""
     tail: str = ""
     """A literal rendered after `close`."""
     blocks: tuple[str, str] = ("", "")
@@ -58,6 +60,8 @@ class NamedJson:
     """What stands before the name of a tool in a header."""
     outer_close: str = ""
     """Framing that may follow the last closing marker."""
+    special: bool = False
+    """Whether the head begins with a special token: a name after it is a call, even cut off."""
     _ends: Markers = field(init=False, repr=False, compare=False)
     _breakouts: Breakouts = field(init=False, repr=False, compare=False)
 
@@ -93,7 +97,7 @@ class NamedJson:
         cursor = reading.cursor
         found = yield from self.call.look(cursor, 0)
         if found is None:
-            if not self.call.sure:
+            if not self.call.sure and not self._cut_off(reading):
                 return False
             yield from self._nameless(reading, start)
             return True
@@ -109,6 +113,12 @@ class NamedJson:
             call.begin(name)
         yield from self._arguments(reading, call, opened=opened)
         return True
+
+    def _cut_off(self, reading: Reading) -> bool:
+        """Say whether the text ended in a name after a special token."""
+        cursor = reading.cursor
+        begun = cursor.ended and _NAME_BEGUN.fullmatch(cursor.buffer, cursor.at)
+        return self.special and bool(begun)
 
     def _arguments(self, reading: Reading, call: CallDraft, *, opened: bool) -> Steps[None]:
         cursor = reading.cursor
@@ -189,12 +199,15 @@ class NamedJson:
         return True
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
-        """Return the shape of calls of `tools`; a counter in the head is that of a first call."""
+        """Return the shape of calls of `tools`."""
+        before, after = (part.format() for part in self.call.write.split("{name}"))
         fence = self.fence_lead + self.fence if self.fence else ""
         end = Literal(fence + self.close + self.tail)
         options = [
             sequence(
-                Literal(self.call.write.format(name=self.label(blank_call(tool.name)))),
+                Literal(before),
+                self.label_shape(tool.name),
+                Literal(after),
                 Json(tool.parameters or {"type": "object"}, tool.parameters),
                 end,
             )

@@ -216,7 +216,8 @@ class _Elements:
     def _text(self, key: str, declared: schema.Schema | None, *, string: bool) -> Steps[bool]:
         call, cursor, mark = self._call, self._reading.cursor, self._body.mark
         opened, closed = f"{mark}<{key}>", f"{mark}</{key}>"
-        markers = Markers((opened, closed, f"{mark}</invoke>"))
+        around = (f"{mark}</invoke>", f"{mark}<invoke ", f"{mark}</tool_call>")
+        markers = Markers((opened, closed, *around))
         parts: list[str] = []
         depth = 1
         if string:
@@ -229,7 +230,7 @@ class _Elements:
             marker = found.group() if found else ""
             if marker:
                 depth += (marker == opened and not string) - (marker == closed)
-            ends = bool(marker) and (depth == 0 or marker.endswith("</invoke>"))
+            ends = bool(marker) and (depth == 0 or marker in around)
             kept = marker if not ends else ""
             text = cursor.buffer[cursor.at : stop] + kept
             if string:

@@ -21,6 +21,7 @@ from treadle_parsers.jsontext import Scan
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.literals import LiteralScan
 from treadle_parsers.lookahead import SPACE, arrived
+from treadle_parsers.pythonshape import python_value
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.schema import Schema
@@ -208,10 +209,12 @@ class PythonicCalls:
         reading.close_call(call, status)
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
-        """Return the shape of calls of `tools`; values are JSON, which is read as well."""
+        """Return the shape of calls of `tools`; strings are in double quotes, as rendered."""
 
         def one(key: str, declared: Schema, root: Schema) -> Shape:
-            return sequence(Literal(f"{key}="), Json(declared, root))
+            text = coercion.is_text(declared, root)
+            value = Json(declared, root) if text else python_value(declared, root)
+            return sequence(Literal(f"{key}="), value)
 
         options = [
             sequence(Literal(f"{tool.name}("), arguments(tool, one, separator=", "), Literal(")"))
@@ -243,11 +246,4 @@ class PythonicCalls:
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return coercion.encode(value)
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return "{" + ", ".join(f"{coercion.encode(k)}: {_literal(v)}" for k, v in items) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, cast("list[Any]", value))) + "]"
-    return repr(value)
+    return coercion.encode(value) if isinstance(value, str) else repr(value)

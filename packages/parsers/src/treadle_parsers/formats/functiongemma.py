@@ -15,7 +15,7 @@ def _dialect(mark: str) -> Dialect:
         quotes=(Quote(mark, mark, escapes=False), Quote('"', '"')),
         words=_WORDS,
         bare_strings=True,
-        bare_stop=r"[,\[\]{}]",
+        bare_stop=r"[,\[\]{}]|<start_function_call>|<end_function_call>",
         key_stop=r"[:,\[\]{}]",
     )
 

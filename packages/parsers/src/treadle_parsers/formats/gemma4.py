@@ -15,7 +15,7 @@ def _dialect(mark: str) -> Dialect:
         quotes=(Quote(mark, mark, escapes=False), Quote('"', '"')),
         words=_WORDS,
         bare_strings=True,
-        bare_stop=r"[,\[\]{}]",
+        bare_stop=r"[,\[\]{}]|<\|tool_call>|<tool_call\|>",
         key_stop=r"[:,\[\]{}]",
     )
 
@@ -32,13 +32,16 @@ GEMMA4 = Format(
             ),
             close="<tool_call|>",
             dialect=_dialect('<|"|>'),
+            sort=True,
+            null="None",
         ),
     ),
     thinking=(
-        Thinking(open="<|channel>thought\n", close="<channel|>", lead="", tail="\n", gap=""),
+        Thinking(open="<|channel>thought\n", close="<channel|>", lead="", tail="", gap=""),
         Thinking(open="<|channel>thought", close="<channel|>"),
         Thinking(open="<|channel>", close="<channel|>"),
     ),
+    content_last=True,
     framing=("<turn|>", "<|tool_response>"),
     turn=r"<\|turn>model\n",
 )

@@ -39,6 +39,7 @@ HY_V4 = Format(
     name="hy_v4",
     summary="<tool_calls:SUFFIX><tool_call:SUFFIX>f<arg_key:SUFFIX>x</arg_key:SUFFIX>...",
     models="Hunyuan 4",
+    notes=("The suffix differs between checkpoints: any is read, the default one is rendered.",),
     bodies=(SuffixedCalls(open="<tool_calls:", calls=_calls, default="6124c78e"),),
 )
 

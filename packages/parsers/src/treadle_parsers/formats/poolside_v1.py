@@ -2,7 +2,7 @@
 
 from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -35,6 +35,8 @@ POOLSIDE = Format(
     models="Laguna",
     signature=("<tool_call>function-name\\n<arg_key>",),
     bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES), JsonCall()),
+    thinking=(Thinking(gap="\n"),),
+    gap="\n",
 )
 
 FORMATS = (POOLSIDE,)
