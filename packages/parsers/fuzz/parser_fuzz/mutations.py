@@ -66,11 +66,17 @@ def some_calls(draw: random.Random) -> list[ToolCall]:
 
 
 def rendered(name: str, draw: random.Random) -> str:
-    """Return random calls as the format `name` writes them, with words around them or not."""
+    """Return random calls as a dialect of the format `name` writes them, with words around them
+    or not.
+    """
+    parser = get_parser(name)
+    dialect = draw.choice([None, *(one.name for one in parser.format.dialects)])
     content = draw.choice(["", "", "Hi.", "a < b"])
     reasoning = draw.choice(["", "", "hm"])
     try:
-        return get_parser(name).render(some_calls(draw), content=content, reasoning=reasoning)
+        return parser.render(
+            some_calls(draw), content=content, reasoning=reasoning, dialect=dialect
+        )
     except RenderError:
         return content
 
