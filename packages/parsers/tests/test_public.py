@@ -1,9 +1,13 @@
 """The public interface: names, registry, errors, and what importing costs."""
 
+import json
 import pkgutil
+import shutil
 import subprocess
 import sys
+import zipfile
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -107,7 +111,10 @@ def test_feeding_a_closed_stream_is_an_error_and_closing_again_is_not():
 def test_importing_loads_no_third_party_module():
     code = (
         "import sys; before = set(sys.modules); import treadle_parsers;"
-        "treadle_parsers.get_parser('hermes');"
+        "[treadle_parsers.get_parser(name) for name in treadle_parsers.list_parsers()];"
+        "treadle_parsers.detect(text='<tool_call>');"
+        "import treadle_parsers.openai, treadle_parsers.tokens, treadle_parsers.testing;"
+        "import treadle_parsers.grammars, treadle_parsers.response_template;"
         "roots = {name.partition('.')[0] for name in set(sys.modules) - before};"
         "print(sorted(roots - set(sys.stdlib_module_names) - {'treadle_parsers'}))"
     )
@@ -136,3 +143,44 @@ def test_a_parser_loads_the_module_of_its_format_and_no_other():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "['treadle_parsers.formats.hermes']"
+
+
+def test_every_public_name_has_complete_types():
+    checker = shutil.which("pyright", path=str(Path(sys.executable).parent))
+    if checker is None:
+        pytest.skip("pyright isn't installed beside this Python")
+    done = subprocess.run(
+        [checker, "--verifytypes", "treadle_parsers", "--ignoreexternal", "--outputjson"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    completeness = json.loads(done.stdout)["typeCompleteness"]
+    unknown = [
+        one["name"]
+        for one in completeness["symbols"]
+        if one["isExported"] and not one["isTypeKnown"]
+    ]
+    assert unknown == []
+    assert completeness["completenessScore"] == 1
+
+
+def test_the_wheel_is_small(tmp_path):
+    builder = shutil.which("uv")
+    if builder is None:
+        pytest.skip("uv isn't installed")
+    package = Path(__file__).parents[1]
+    done = subprocess.run(
+        [builder, "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(package)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode != 0 and "uv_build" in done.stderr:
+        pytest.skip(f"the build backend can't be had: {done.stderr.strip()[-200:]}")
+    assert done.returncode == 0, done.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 300_000
+    names = zipfile.ZipFile(wheel).namelist()
+    assert all(name.split("/")[0].startswith("treadle_parsers") for name in names)
+    assert "treadle_parsers/py.typed" in names

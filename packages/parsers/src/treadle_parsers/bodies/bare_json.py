@@ -24,10 +24,10 @@ from treadle_parsers.shapes import Repeated, Shape, ToolShape, choice, json_call
 HEAD = 512
 """Most characters in which an object must show that it is a call."""
 
+_PAIRS = r"""(?:"(?:type|id)"\s*+:\s*+"[^"\\]*+"\s*+,\s*+)*+"""
 _CALL = re.compile(
-    r"""\s*(?:"(?:type|id)"\s*:\s*"[^"\\]*"\s*,\s*)*"""
-    r"""(?:"function"\s*:\s*\{\s*)?"name"\s*:\s*"[^"\\]*"\s*"""
-    r"""(?:\}|,\s*(?:"(?:type|id)"\s*:\s*"[^"\\]*"\s*,\s*)*"(?:parameters|arguments)"\s*:)"""
+    rf"""\s*+{_PAIRS}(?:"function"\s*+:\s*+\{{\s*+)?"name"\s*+:\s*+"[^"\\]*+"\s*+"""
+    rf"""(?:\}}|,\s*+{_PAIRS}"(?:parameters|arguments)"\s*+:)"""
 )
 _FIRST = any_of([partly(f'"{key}"', ":") for key in ("name", "type", "id", "function")])
 _BEGIN = re.compile(_FIRST)

@@ -126,6 +126,7 @@ class JsonArray:
     def _elements(self, reading: Reading) -> Steps[None]:
         """Read objects up to the end of the array, and the closing marker."""
         cursor = reading.cursor
+        end = self.close or ("" if self.bare else self.open)
         while True:
             char = cursor.solid() or (yield from cursor.skip_space())
             if char == "{":
@@ -138,7 +139,7 @@ class JsonArray:
             elif char == "]":
                 cursor.at += 1
                 break
-            elif not char or (self.close and (yield from cursor.looking_at(self.close))):
+            elif not char or (end and (yield from cursor.looking_at(end))):
                 break
             elif not reading.draft.calls or reading.draft.calls[-1].end != cursor.position:
                 call = reading.draft.call(cursor.position)

@@ -182,8 +182,9 @@ class PythonicCalls:
         """Match at the cursor, waiting while more text may change the answer."""
         cursor = reading.cursor
         while True:
-            found = pattern.match(cursor.buffer, cursor.at)
-            if cursor.ended or len(cursor.buffer) - cursor.at >= NAME_LIMIT:
+            limit = cursor.at + NAME_LIMIT
+            found = pattern.match(cursor.buffer, cursor.at, limit)
+            if cursor.ended or len(cursor.buffer) >= limit:
                 return found
             if found and found.end() < len(cursor.buffer):
                 return found
