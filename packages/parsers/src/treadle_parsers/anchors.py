@@ -100,7 +100,7 @@ class _Reader:
     def __init__(self, pattern: str, groups: Mapping[str, str]) -> None:
         self._pattern = pattern
         self._groups = groups
-        self.at = 0
+        self.at: int = 0
 
     def refused(self, what: str) -> TemplateError:
         return TemplateError(
