@@ -18,6 +18,7 @@ from functools import partial
 
 from treadle_parsers import CallStatus, Format, Parser, Span, ToolCall, get_parser, list_parsers
 
+COUNTER = "k777"
 PIECE = 64
 """Characters of a piece of the streamed text."""
 
@@ -55,8 +56,15 @@ class Hostile:
     unit: str
 
     def text(self, size: int) -> str:
-        """Return about `size` characters."""
-        return self.before + self.unit * (size // len(self.unit))
+        """Return about `size` characters; every repeat has its own number where the unit has
+        `COUNTER`.
+        """
+        repeats = size // len(self.unit)
+        if COUNTER not in self.unit:
+            return self.before + self.unit * repeats
+        return self.before + "".join(
+            self.unit.replace(COUNTER, str(1000 + number)) for number in range(repeats)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +109,9 @@ def hostile_texts(parser: Parser) -> Iterator[Hostile]:
     string = rendered(parser, {"s": "QQQ"})
     array = rendered(parser, {"a": [777, 777]})
     in_string, in_array = string[: string.index("QQQ")], array[: array.index("777")]
-    calls = (string, array, in_string, in_array, string[:-1], array[:-2])
+    keyed = rendered(parser, {COUNTER: "x"})
+    calls = (string, array, in_string, in_array, string[:-1], array[:-2], keyed)
+    calls = (*calls, string.replace("6124c78e", COUNTER))
     units += [call for call in calls if call]
     openers = [opener for body in parser.format.bodies for opener in body.openers]
     places = dict.fromkeys(["", *openers, in_string, in_array, in_string + "{", in_array + "["])

@@ -56,6 +56,7 @@ tools = [
 ]
 """
 _WIDTH = 80
+_LINE = 100
 _TYPED = {
     Typing.JSON: "The model writes JSON. Its text is the argument; a schema only checks it.",
     Typing.PYTHON: "The model writes Python literals, which become JSON; a schema only checks it.",
@@ -84,6 +85,7 @@ def page(form: Format, rules: dict[int, str]) -> str:
         *(f"> {note}" for note in form.notes),
         f"## Example\n\n{_fenced(text, 'text')}",
         _fenced(_code(form, text, message, triggers), "python"),
+        *_dialects(form),
         f"## Values\n\n{_values(form, parser.parse(text), message)}",
         f"## Thinking\n\n{_thinking(form)}",
         "## Markers\n\n" + "\n".join(_markers(form)),
@@ -94,6 +96,19 @@ def page(form: Format, rules: dict[int, str]) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _dialects(form: Format) -> Iterator[str]:
+    if not form.dialects:
+        return
+    yield (
+        "## Dialects\n\nOther ways of writing the same format, for `render`, `structural_tag` and "
+        "`gbnf` with `dialect=`; all are [read alike](../rendering.md)."
+    )
+    parser = get_parser(form.name)
+    for dialect in form.dialects:
+        text = parser.render(_calls(), content=CONTENT, reasoning=REASONING, dialect=dialect.name)
+        yield f"`{dialect.name}`: {dialect.models}.\n\n{_fenced(text, 'text')}"
 
 
 def _calls() -> list[ToolCall]:
@@ -122,9 +137,7 @@ def _facts(form: Format) -> Iterator[str]:
 def _code(form: Format, text: str, message: ParsedMessage, triggers: list[str]) -> str:
     pieces = [piece for line in text.splitlines(keepends=True) for piece in _pieces(line)]
     lines = "\n".join(f"    {_literal(piece)}" for piece in pieces)
-    calls = "".join(
-        f"    ({_literal(call.name)}, {_literal(call.arguments)}),\n" for call in message.tool_calls
-    )
+    calls = "".join(_pair(call.name, call.arguments) for call in message.tool_calls)
     ids = "".join(f"    {_literal(call.id)},\n" for call in message.tool_calls)
     begun = "".join(f"\n    {_literal(one)},\n" for one in triggers)
     return (
@@ -153,8 +166,17 @@ def _pieces(line: str) -> list[str]:
 
 
 def _literal(text: str) -> str:
-    """Return `text` as Python source, in double quotes where it holds none."""
-    return repr(text) if '"' in text else json.dumps(text, ensure_ascii=False)
+    """Return `text` as Python source, in the quotes that need fewer escapes."""
+    double = text.count('"') <= text.count("'")
+    return json.dumps(text, ensure_ascii=False) if double else repr(text)
+
+
+def _pair(name: str, arguments: str) -> str:
+    """Return a line with both as Python source, or several where one is too long."""
+    line = f"    ({_literal(name)}, {_literal(arguments)}),\n"
+    if len(line) <= _LINE + 1:
+        return line
+    return f"    (\n        {_literal(name)},\n        {_literal(arguments)},\n    ),\n"
 
 
 def _values(form: Format, untyped: ParsedMessage, typed: ParsedMessage) -> str:
@@ -211,7 +233,7 @@ def _detection(form: Format, text: str) -> Iterator[str]:
 
 def _span(text: str) -> str:
     """Return `text` as a code span."""
-    shown = text.replace("\n", "\\n")
+    shown = text.replace("\r", "\\r").replace("\n", "\\n")
     runs = [len(run) for run in re.findall("`+", shown)]
     fence = "`" * next(size for size in range(1, 9) if size not in runs)
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""

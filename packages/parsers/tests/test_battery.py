@@ -6,7 +6,6 @@ value; `docs/typing.md` says how those cases are decided.
 """
 
 import contextlib
-import html
 import json
 from typing import Any
 
@@ -38,6 +37,7 @@ PARAMETERS = {
         "a": {"type": "array", "items": {"type": "integer"}},
         "o": {"type": "object", "properties": {"s": {"type": "string"}}},
         "u": {"type": ["string", "null"]},
+        "v": {"type": ["integer", "null"]},
     },
 }
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": PARAMETERS}}]
@@ -110,8 +110,6 @@ STRINGS = {
     "control characters": "a\x00\x1bb",
     "a percent": "100%",
 }
-ENTITIES = {"minicpm5"}
-"""Entities and CDATA are decoded, and nothing says whether a template escapes them."""
 
 
 @every_format
@@ -119,8 +117,6 @@ ENTITIES = {"minicpm5"}
 def test_a_string_argument_is_lossless(name, case):
     parser = get_parser(name)
     expected: Any = STRINGS[case]
-    if name in ENTITIES:
-        expected = html.unescape(expected)  # rule 20
     if self_typed(parser):
         with contextlib.suppress(ValueError):
             expected = json.loads(expected)  # rule 13
@@ -156,7 +152,7 @@ VALUES = {
     "a negative number": {"n": -7},
     "a huge number": {"n": 10**60},
     "booleans": {"b": False},
-    "null in a union": {"u": None},
+    "null in a union": {"v": None},
     "a string in a union": {"u": "x"},
     "an empty array": {"a": []},
     "an array": {"a": [1, -2, 3]},
@@ -226,7 +222,7 @@ def test_a_value_that_does_not_fit_is_kept_and_flagged(name):
 @every_format
 def test_text_around_calls_is_content(name):
     parser = get_parser(name)
-    one = parser.render([call({"n": 1})])
+    one = parser.render([call({"n": 1})]).removeprefix(parser.format.lead)
     message = parsed(parser, f"Before. {one}")
     assert message.content == "Before. "
     assert [json.loads(c.arguments) for c in message.tool_calls] == [{"n": 1}]
@@ -239,8 +235,7 @@ def test_prose_that_names_a_marker_is_content(name):
         for opener in body.openers:
             if getattr(body, "special", False) or opener in parser.format.framing:
                 continue
-            head = getattr(body, "call", None)
-            if head is not None and head.sure:
+            if getattr(getattr(body, "call", None), "sure", False):
                 continue  # a special token that no prose holds: a call that can't be read
             text = f"The {opener} marker, as in a sentence."
             assert parsed(parser, text).content in (text, text.replace(opener, "")), opener

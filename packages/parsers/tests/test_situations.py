@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from treadle_parsers import CallStatus, ParsedMessage, Parser, Span, ToolCall, get_parser
+from treadle_parsers.bodies.json_array import JsonArray
 from treadle_parsers.bodies.literal_calls import LiteralCalls
 from treadle_parsers.bodies.named_json import NamedJson
 from treadle_parsers.bodies.nested_calls import NestedCalls
@@ -56,8 +57,12 @@ class World:
         self.quoted: bool = self.json or isinstance(self.body, LiteralCalls | PythonicCalls)
         """Whether strings stand between quotes."""
 
-    def render(self, *arguments: dict[str, Any], name: str = "f") -> str:
-        return self.parser.render([call(a, index=i, name=name) for i, a in enumerate(arguments)])
+    def render(self, *arguments: dict[str, Any], name: str = "f", compact: bool = True) -> str:
+        calls = [call(a, index=i, name=name) for i, a in enumerate(arguments)]
+        text = self.parser.render(calls).removeprefix(self.parser.format.lead)
+        if not compact:
+            return text
+        return re.sub(r"\n +", "", text) if getattr(self.body, "on_lines", False) else text
 
     def with_value(self, raw: str) -> str:
         """Write a call whose argument `n` is `raw`."""
@@ -65,15 +70,15 @@ class World:
 
     def with_arguments(self, raw: str) -> str:
         """Write a call whose arguments are the JSON text `raw`."""
-        text = json.dumps({"n": PLACE})
         written = self.render({"n": PLACE})
-        assert text in written
-        return written.replace(text, raw)
+        found = re.search(r"\{\s*\"n\": 987654321\s*\}", written)
+        assert found
+        return written.replace(found.group(), raw)
 
     def with_object(self, raw: str) -> str:
         """Write a call whose object is `raw`."""
         written = self.render({"n": PLACE})
-        found = re.search(r"\{[^{}]*\{\"n\": 987654321\}\}", written)
+        found = re.search(r"\{[^{}]*\{\s*\"n\": 987654321\s*\}\s*\}", written)
         assert found
         return written.replace(found.group(), raw)
 
@@ -155,7 +160,7 @@ def a_call_in_a_string(world: World) -> int | None:
 
 def one_malformed_of_three(world: World) -> int | None:
     """The second of three calls breaks off in the middle: the others are whole."""
-    text = world.render({"n": 1}, {"s": "middle", "n": PLACE}, {"n": 3})
+    text = world.render({"n": 1}, {"s": "middle", "n": PLACE}, {"n": 3}, compact=False)
     spans = [one.span for one in world.read(text).tool_calls]
     stop = text.index(str(PLACE))
     message = world.read(text[:stop] + text[spans[1].end :])
@@ -167,6 +172,8 @@ def one_malformed_of_three(world: World) -> int | None:
         return 17
     if isinstance(world.body, SuffixedCalls):
         return 17
+    if isinstance(world.body, JsonArray) and not world.body.brackets:
+        return 17  # the third object may be the value that the second breaks off before
     assert good[-1] == {"n": 3}
     return None
 

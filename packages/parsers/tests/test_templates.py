@@ -629,3 +629,11 @@ def test_reasoning_is_written_as_the_template_writes_it(stem):
         assert written(shown, calls, "Sure.", "hm") == turn(source, shown, calls, "Sure.", "hm")
     if shown.alone:
         assert written(shown, [], "Sure.", "hm") == turn(source, shown, [], "Sure.", "hm")
+
+
+def test_the_snippets_of_the_page_about_rendering_run():
+    page = Path(__file__).parents[1] / "docs" / "rendering.md"
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    exec(compile("\n".join(blocks), str(page), "exec"), {})

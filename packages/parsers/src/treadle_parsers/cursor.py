@@ -144,16 +144,26 @@ class Cursor:
                 return False
             yield
 
+    def take_to(self, markers: "Markers") -> tuple[str, str]:
+        """Consume text up to the next of `markers`, or up to what may be the beginning of one.
+
+        Returns the text and the marker, which isn't consumed; it is empty when none has arrived.
+        """
+        found = markers.search(self)
+        if found:
+            stop, marker = found.start(), found.group()
+        else:
+            stop, marker = len(self.buffer) if self.ended else markers.held_from(self), ""
+        text = self.buffer[self.at : stop]
+        self.at = stop
+        return text, marker
+
     def skip_to(self, markers: "Markers") -> Steps[str]:
         """Consume text up to the next of `markers`, not the marker; return it, empty at the end."""
         while True:
-            found = markers.search(self)
-            if found:
-                self.at = found.start()
-                return found.group()
-            self.at = len(self.buffer) if self.ended else markers.held_from(self)
-            if self.ended:
-                return ""
+            _, marker = self.take_to(markers)
+            if marker or self.ended:
+                return marker
             yield
 
 

@@ -133,15 +133,15 @@ class Draft:
         """Say what the text up to `end` is; what lies unclaimed before `start` is framing."""
         if end <= start:
             return
-        if start > (self._ends[-1] if self._ends else 0):
+        last = self._ends[-1] if self._ends else 0
+        if start > last:
             self._extend(SegmentKind.FRAMING, start)
-        self._extend(kind, end)
+            last = start
+        if end > last:
+            self._extend(kind, end)
 
     def _extend(self, kind: SegmentKind, end: int) -> None:
-        last = self._ends[-1] if self._ends else None
-        if end <= (0 if last is None else last):
-            return
-        if last is not None and self._kinds[-1] is kind and kind is not SegmentKind.CALL:
+        if self._kinds and self._kinds[-1] is kind and kind is not SegmentKind.CALL:
             self._ends[-1] = end
         else:
             self._kinds.append(kind)
@@ -149,7 +149,8 @@ class Draft:
 
     def record(self, text: str) -> ParsedMessage:
         """Return the finished message; `text` is the whole input."""
-        self._extend(SegmentKind.FRAMING, len(text))
+        if len(text) > (self._ends[-1] if self._ends else 0):
+            self._extend(SegmentKind.FRAMING, len(text))
         starts = [0, *self._ends]
         return ParsedMessage(
             content="".join(self._content),

@@ -61,11 +61,12 @@ def _numbers(text: str, pattern: re.Pattern[str], declared: Schema, root: Schema
         return None
     leaves = [leaf.strip() for leaf in texts[1::2]]
     try:
-        values = cast("list[Any]", jsontext.load(f"[{','.join(leaves)}]"))
+        found = jsontext.load(f"[{','.join(leaves)}]")
     except ValueError:
         return None
-    plain = {int, float}.issuperset(map(type, values))
-    return f"[{', '.join(leaves)}]" if plain and len(values) == len(leaves) else None
+    values = cast("list[Any]", found) if isinstance(found, list) else []
+    plain = {int, float}.issuperset(map(type, values)) and len(values) == len(leaves)
+    return f"[{', '.join(leaves)}]" if plain else None
 
 
 def _read(text: str, pattern: re.Pattern[str]) -> Element | None:

@@ -62,9 +62,8 @@ class _Writer:
                 return self._sequence(parts)
             case Choice(options):
                 return f"({' | '.join(self.expression(option) for option in options)})"
-            case Repeated(item, separator):
-                name = self._rule("call", self.expression(item))
-                return f"{name} ({self._separator(separator)} {name})*"
+            case Repeated():
+                return self._repeated(shape, _quoted(shape.separator))
             case _:
                 assert_never(shape)
 
@@ -73,17 +72,22 @@ class _Writer:
         rule, for readers that cut a text into the literals of a grammar.
         """
         written: list[str] = []
-        separator = ""
-        for part in parts:
-            if isinstance(part, Literal) and separator and part.text.startswith(separator):
-                written.append(self._separator(separator))
-                part = Literal(part.text[len(separator) :])
-            written.append(self.expression(part))
-            separator = part.separator if isinstance(part, Repeated) else ""
+        for place, part in enumerate(parts):
+            after = parts[place + 1] if place + 1 < len(parts) else None
+            before = parts[place - 1] if place else None
+            if isinstance(part, Repeated) and _shares(part, after):
+                written.append(self._repeated(part, self._rule("between", _quoted(part.separator))))
+            elif isinstance(before, Repeated) and isinstance(part, Literal):
+                size = len(before.separator) if _shares(before, part) else 0
+                written += [self._rule("between", _quoted(before.separator))] if size else []
+                written.append(_quoted(part.text[size:]))
+            else:
+                written.append(self.expression(part))
         return " ".join(written)
 
-    def _separator(self, text: str) -> str:
-        return self._rule("between", _quoted(text)) if text else '""'
+    def _repeated(self, part: Repeated, separator: str) -> str:
+        name = self._rule("call", self.expression(part.item))
+        return f"{name} ({separator} {name})*"
 
     def _rule(self, stem: str, body: str) -> str:
         for name, known in self.rules.items():
@@ -159,6 +163,12 @@ class _Writer:
             ]
             body = f"({' | '.join(starts)})?"
         return self._rule("object", f'"{{" ws {body} ws "}}"')
+
+
+def _shares(part: Repeated, after: Shape | None) -> bool:
+    """Say whether what comes after begins like the separator."""
+    shared = isinstance(after, Literal) and after.text.startswith(part.separator)
+    return shared and bool(part.separator)
 
 
 def _state_after(stop: str, text: str) -> int:

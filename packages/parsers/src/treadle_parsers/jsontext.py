@@ -11,7 +11,6 @@ import re
 from enum import Enum
 from typing import Any
 
-from treadle_parsers import jsondeep
 from treadle_parsers.lookahead import string_stop
 
 _OUTSIDE = re.compile(r"[^\s0-9+\-.,:truefalsnENIiy]")
@@ -172,6 +171,8 @@ def load(text: str) -> Any:
     try:
         return _decode(text)
     except RecursionError:
+        from treadle_parsers import jsondeep  # for rare texts only
+
         if jsondeep.is_valid(text):
             return TooDeep()
         raise ValueError("not JSON") from None

@@ -6,17 +6,17 @@ costs nothing, or next to nothing.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from treadle_parsers.cursor import Markers
 from treadle_parsers.lookahead import any_of
 
 if TYPE_CHECKING:
-    from treadle_parsers.format import Body, Format, Thinking
+    from treadle_parsers.format import Body, Format
 
 
-@runtime_checkable
 class Choosy(Protocol):
     """A body that can refuse an opener by what follows it."""
 
@@ -25,53 +25,41 @@ class Choosy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Think:
+class Turn(Enum):
+    """What a marker that begins no call does."""
+
+    THINK = "think"
     """Go to reasoning."""
-
-    thinking: "Thinking"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
+    ANSWER = "answer"
     """Go back to content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
+    DROP = "drop"
     """Framing: nothing happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stray:
+    STRAY = "stray"
     """What closes a call: framing right after a call or marker, text within running text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
+    SKIP = "skip"
     """A control token: the text goes on as if it weren't there."""
 
 
-@dataclass(frozen=True, slots=True)
 class Call:
     """A call may begin, in one of these ways."""
 
-    opener: str
-    bodies: tuple["Body", ...]
-    follow: str = field(init=False)
-    """What must follow the opener; empty when anything may."""
-    begins: re.Pattern[str] = field(init=False)
-    """The same, compiled."""
+    __slots__ = ("begins", "bodies", "follow", "opener")
 
-    def __post_init__(self) -> None:
-        follows = [
-            body.follow(self.opener) if isinstance(body, Choosy) else "" for body in self.bodies
-        ]
-        object.__setattr__(self, "follow", any_of(follows))
-        object.__setattr__(self, "begins", re.compile(self.follow))
+    def __init__(self, opener: str, bodies: tuple["Body", ...]) -> None:
+        self.opener: str = opener
+        self.bodies: tuple[Body, ...] = bodies
+        self.follow: str = any_of([_follow(body, opener) for body in bodies])
+        """What must follow the opener; empty when anything may."""
+        self.begins: re.Pattern[str] = re.compile(self.follow)
+        """The same, compiled."""
 
 
-Rule: TypeAlias = Think | Answer | Drop | Stray | Skip | Call
+def _follow(body: "Body", opener: str) -> str:
+    choosy: Choosy | None = cast("Choosy", body) if hasattr(body, "follow") else None
+    return choosy.follow(opener) if choosy else ""
+
+
+Rule: TypeAlias = Turn | Call
 
 
 class Table:
@@ -82,7 +70,7 @@ class Table:
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules: dict[str, Rule] = dict(rules)
         self.closes: tuple[str, ...] = tuple(
-            literal for literal, rule in rules.items() if isinstance(rule, Answer)
+            literal for literal, rule in rules.items() if rule is Turn.ANSWER
         )
         calls = [rule for rule in rules.values() if isinstance(rule, Call)]
         follows = {rule.opener: rule.follow for rule in calls}
@@ -109,11 +97,13 @@ class Plan:
         calls: dict[str, Rule] = {
             opener: Call(opener, several) for opener, several in bodies.items()
         }
-        skips: dict[str, Rule] = dict.fromkeys(form.control, Skip())
-        drops: dict[str, Rule] = {**skips, **dict.fromkeys(form.framing, Drop())}
-        strays: dict[str, Rule] = {stray: Stray() for body in form.bodies for stray in body.strays}
-        closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
-        opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
+        skips: dict[str, Rule] = dict.fromkeys(form.control, Turn.SKIP)
+        drops: dict[str, Rule] = {**skips, **dict.fromkeys(form.framing, Turn.DROP)}
+        strays: dict[str, Rule] = {
+            stray: Turn.STRAY for body in form.bodies for stray in body.strays
+        }
+        closes: dict[str, Rule] = {thinking.close: Turn.ANSWER for thinking in form.thinking}
+        opens: dict[str, Rule] = {thinking.open: Turn.THINK for thinking in form.thinking}
         return cls(
             first=form.first,
             content=Table({**strays, **drops, **closes, **opens, **calls}),

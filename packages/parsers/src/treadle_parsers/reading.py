@@ -8,7 +8,7 @@ other text is kept as it is.
 
 from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
-from treadle_parsers.plan import Answer, Call, Drop, Plan, Skip, Stray, Table, Think
+from treadle_parsers.plan import Call, Plan, Table, Turn
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
@@ -31,6 +31,7 @@ class Reading:
         "length",
         "plan",
         "tools",
+        "variants",
     )
 
     def __init__(self, plan: Plan, cursor: Cursor, draft: Draft, tools: Toolbox) -> None:
@@ -40,6 +41,8 @@ class Reading:
         self.tools: Toolbox = tools
         self.length: bool = False
         """The text was cut off by the token limit; known once it has ended."""
+        self.variants: set[str] = set()
+        """Which variants of the format the message uses, where a body tells them apart."""
         self._kind = SegmentKind.CONTENT
         self._next = SegmentKind.CONTENT
         self._blank = True
@@ -123,18 +126,18 @@ class Reading:
                 return
         self._say(rule.opener, start)
 
-    def _turn(self, rule: Think | Answer | Drop | Skip | Stray, marker: str) -> None:
+    def _turn(self, turn: Turn, marker: str) -> None:
         """Follow a marker that begins no call."""
-        if isinstance(rule, Skip):
+        if turn is Turn.SKIP:
             return
-        if isinstance(rule, Think):
+        if turn is Turn.THINK:
             if self._kind is SegmentKind.REASONING and not self._blank:
                 self._say(marker, self.cursor.position - len(marker))
             else:
                 self._enter(SegmentKind.REASONING, trim=True)
-        elif isinstance(rule, Answer):
+        elif turn is Turn.ANSWER:
             self._answer(marker)
-        elif isinstance(rule, Stray) and not self._blank:
+        elif turn is Turn.STRAY and not self._blank:
             self._say(marker, self.cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)

@@ -1,14 +1,16 @@
 """Parsers by name: the names that serving engines use for `--tool-call-parser`, and aliases.
 
-The registry of the package's own formats is built on first use. `register_parser` adds a format
-of one's own; a name that is unknown is looked for among the plugins that are installed.
+A module of the package's own formats is imported when one of its names is asked for.
+`register_parser` adds a format of one's own; a name that is unknown is looked for among the
+plugins that are installed.
 """
 
-import difflib
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from threading import Lock
+from threading import RLock
 
+from treadle_parsers.catalog import NAMES
 from treadle_parsers.errors import DuplicateParserError, UnknownParserError
 from treadle_parsers.format import Format
 from treadle_parsers.parser import Parser
@@ -19,37 +21,54 @@ _FROM_CHECKPOINTS = ("beam", "hf", "response_template")
 
 
 class _Registry:
-    """Names to formats, formats to parsers."""
+    """Names to formats, formats to parsers; a module of formats is imported when one of its names
+    is asked for.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = dict(modules)
         self._formats: dict[str, Format] = {}
         self._parsers: dict[str, Parser] = {}
-        self._lock = Lock()
+        self._lock = RLock()
 
     def add(self, form: Format, *, replace: bool = False) -> None:
         names = (form.name, *form.aliases)
         with self._lock:
-            taken = [name for name in names if self._formats.get(name, form) is not form]
+            owners = {name: self._find(name) or form for name in names}
+            taken = [name for name, owner in owners.items() if owner is not form]
             if taken and not replace:
                 raise DuplicateParserError(
                     f"the parser name {taken[0]!r} belongs to the format "
-                    f"{self._formats[taken[0]].name!r}; choose another name or pass replace=True"
+                    f"{owners[taken[0]].name!r}; choose another name or pass replace=True"
                 )
             for name in names:
                 self._formats[name] = form
             self._parsers.pop(form.name, None)
 
+    def _find(self, name: str) -> Format | None:
+        if name not in self._formats and name in self._modules:
+            self._load(self._modules[name])
+        return self._formats.get(name)
+
+    def _load(self, name: str) -> None:
+        module = import_module(f"treadle_parsers.formats.{name}")
+        forms: tuple[Format, ...] = module.FORMATS
+        with self._lock:
+            for form in forms:
+                for one in (form.name, *form.aliases):
+                    self._formats.setdefault(one, form)
+
     def get(self, name: str) -> Parser:
-        form = self._formats.get(name)
         if name in _FROM_CHECKPOINTS:
             raise UnknownParserError(
                 f"{name!r} is no format of its own: it reads what a checkpoint carries; pass that "
                 "to treadle_parsers.response_template.format_from_response_template"
             )
+        form = self._find(name)
         if form is None:
             form = load_plugin(name)
             if form is None:
-                known = self._formats.keys() | plugin_names()
+                known = {*self.names(), *plugin_names()}
                 raise UnknownParserError(_unknown(name, sorted(known)))
             self.add(form)
         parser = self._parsers.get(form.name)
@@ -58,79 +77,18 @@ class _Registry:
         return parser
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._formats))
+        return tuple(sorted({*self._formats, *self._modules}))
 
     def formats(self) -> tuple[Format, ...]:
+        for module in sorted({*self._modules.values()}):
+            self._load(module)
         forms = {form.name: form for form in self._formats.values()}
         return tuple(forms[name] for name in sorted(forms))
 
 
-_MODULES = (
-    "apertus",
-    "apriel",
-    "cohere",
-    "command_r_plus",
-    "deepseek",
-    "dots",
-    "dsml",
-    "ernie45",
-    "functionary_v31",
-    "functionary_v32",
-    "functiongemma",
-    "gemma4",
-    "gigachat3",
-    "glm45",
-    "glm47",
-    "granite",
-    "granite4",
-    "granite_20b",
-    "harmony",
-    "hermes",
-    "hunyuan_a13b",
-    "hy_v3",
-    "hy_v4",
-    "inkling",
-    "internlm",
-    "iquest_q1",
-    "jamba",
-    "json_array",
-    "k2_horizon",
-    "kimi_k2",
-    "kimi_k3",
-    "lfm2",
-    "llama3",
-    "llama4_pythonic",
-    "longcat",
-    "mimo",
-    "minicpm5",
-    "minimax_m1",
-    "minimax_m2",
-    "minimax_m3",
-    "mistral",
-    "muse",
-    "nemotron",
-    "olmo3",
-    "phi4_mini",
-    "plamo3",
-    "poolside_v1",
-    "pythonic",
-    "qwen3_coder",
-    "seed_oss",
-    "step3",
-    "xlam",
-)
-"""The modules of `treadle_parsers.formats`; imported on first use, not with the package."""
-
-
 @cache
 def _registry() -> _Registry:
-    registry = _Registry()
-    for name in _MODULES:
-        module = import_module(f"treadle_parsers.formats.{name}")
-        forms: tuple[Format, ...] = module.FORMATS
-        for form in forms:
-            registry.add(form)
-    return registry
+    return _Registry({name: module for module, names in NAMES.items() for name in names})
 
 
 def get_parser(name: str) -> Parser:
@@ -163,6 +121,8 @@ def list_parsers() -> tuple[str, ...]:
 
 
 def _unknown(name: str, known: list[str]) -> str:
+    import difflib  # for the message alone
+
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = (
         f"did you mean {' or '.join(map(repr, near))}?"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from treadle_parsers import coercion, schema
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
 from treadle_parsers.lookahead import END, ahead
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus
@@ -226,45 +226,33 @@ class TaggedArguments:
     def _text(self, value: ValueText) -> Steps[bool]:
         """Pass on the text of an argument up to its end; False when the whole text ended first."""
         body, cursor = self._body, self._reading.cursor
-        markers = body.value_ends
         while True:
-            found = markers.search(cursor)
-            stop = found.start() if found else markers.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            if stop > cursor.at:
-                value.add(cursor.buffer[cursor.at : stop])
-                cursor.at = stop
-            if found is None:
+            text, marker = cursor.take_to(body.value_ends)
+            if text:
+                value.add(text)
+            if not marker:
                 if cursor.ended:
                     return False
                 yield
-                continue
-            marker = found.group()
-            if marker == CDATA:
+            elif marker == CDATA:
                 if not (yield from self._cdata(value)):
                     return False
-                continue
-            if (yield from self._ends(marker)):
-                if marker == body.param_close:
-                    cursor.at += len(marker)
+            elif (yield from self._ends(marker)):
+                cursor.at += len(marker) if marker == body.param_close else 0
                 return True
-            value.add(marker)
-            cursor.at += len(marker)
+            else:
+                value.add(marker)
+                cursor.at += len(marker)
 
     def _cdata(self, value: ValueText) -> Steps[bool]:
         """Pass on a CDATA section, unread; False when the text ended in it."""
         cursor = self._reading.cursor
         cursor.at += len(CDATA)
         while True:
-            found = _CDATA_END.search(cursor)
-            stop = found.start() if found else _CDATA_END.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            value.add(cursor.buffer[cursor.at : stop], raw=True)
-            cursor.at = stop
-            if found:
-                cursor.at += len(found.group())
+            text, end = cursor.take_to(_CDATA_END)
+            value.add(text, raw=True)
+            if end:
+                cursor.at += len(end)
                 return True
             if cursor.ended:
                 return False

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
+from treadle_parsers.jsonfields import JSON_KEYS, JsonKeys, read_fields
+from treadle_parsers.jsonvalue import Breakouts, Outcome
 from treadle_parsers.jsonwrite import call_object
 from treadle_parsers.lookahead import any_of, partly
 from treadle_parsers.reading import Reading

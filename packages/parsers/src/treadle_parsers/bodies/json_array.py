@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
+from treadle_parsers.jsonfields import JSON_KEYS, JsonKeys, read_fields
+from treadle_parsers.jsonvalue import Breakouts, Outcome
 from treadle_parsers.jsonwrite import STEP, call_object, indented, string
 from treadle_parsers.lookahead import END, any_of, partly
 from treadle_parsers.reading import Reading
@@ -63,8 +64,8 @@ class JsonArray:
         ends: list[str] = []
         if not self.keys.keyed:
             key = f'"{self.keys.name[0]}"'
-            sequences = [("{" + key, ":"), ("{ " + key, ":")]
-            ends = ["{" + key, "{ " + key]
+            ends = ["{" + key, "{ " + key, f"{{\n{STEP * 2}{key}"]
+            sequences = [(one, ":") for one in ends]
             if self.keys.numbered:
                 ends.append(f'{{"{self.keys.id[0]}"')
         else:

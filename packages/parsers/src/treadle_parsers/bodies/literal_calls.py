@@ -15,8 +15,9 @@ from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.dialects import Dialect
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsontext import Scan
+from treadle_parsers.jsonvalue import Outcome
 from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.literalread import read_literal
 from treadle_parsers.literals import LiteralScan
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
@@ -95,18 +96,11 @@ class LiteralCalls:
             declared = schema.property_schema(root, key, root)
             return coercion.to_json(word, declared, root) if declared else None
 
-        scan = LiteralScan(self.dialect, typed)
-        while True:
-            cursor.at = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
-            call.add(scan.take())
-            if scan.state is not Scan.MORE:
-                break
-            if cursor.ended:
-                cursor.at = len(cursor.buffer)
-                reading.close_call(call, CallStatus.TRUNCATED)
-                return False
-            yield
-        if scan.state is Scan.DONE:
+        outcome = yield from read_literal(reading, call, LiteralScan(self.dialect, typed))
+        if outcome is Outcome.ENDED:
+            reading.close_call(call, CallStatus.TRUNCATED)
+            return False
+        if outcome is Outcome.DONE:
             closed = yield from cursor.take(self.close)
             reading.close_call(call, complete=closed)
             return not closed

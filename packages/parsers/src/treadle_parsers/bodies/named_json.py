@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
 from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.lookahead import END
 from treadle_parsers.reading import Reading
@@ -174,19 +174,14 @@ class NamedJson:
         """Keep text that isn't JSON as the arguments, up to the closing marker or the next call."""
         cursor = reading.cursor
         while True:
-            found = self._ends.search(cursor)
-            stop = found.start() if found else self._ends.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            call.add(cursor.buffer[cursor.at : stop])
-            cursor.at = stop
-            if found or cursor.ended:
+            text, marker = cursor.take_to(self._ends)
+            call.add(text)
+            if marker or cursor.ended:
                 break
             yield
-        closed = found is not None and found.group() in self.closes
-        if found and closed:
-            cursor.at += len(found.group())
-        cut = found is None and reading.length
+        if marker in self.closes:
+            cursor.at += len(marker)
+        cut = not marker and reading.length
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
 
     def read_message(self, reading: Reading, recipient: str, start: int) -> Steps[bool]:

@@ -17,8 +17,9 @@ from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.dialects import PYTHON
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsontext import Scan
+from treadle_parsers.jsonvalue import Outcome
 from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.literalread import read_literal
 from treadle_parsers.literals import LiteralScan
 from treadle_parsers.lookahead import SPACE, arrived
 from treadle_parsers.pythonshape import python_value
@@ -164,20 +165,13 @@ class PythonicCalls:
             return False
         cursor.at = found.end()
         call.add(("{" if first else ", ") + coercion.encode(found[1]) + ": ")
-        scan = LiteralScan(PYTHON)
-        while True:
-            cursor.at = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
-            call.add(scan.take())
-            if scan.state is Scan.DONE:
-                break
-            if scan.state is Scan.BAD:
-                yield from self._abandon(reading, call)
-                return False
-            if cursor.ended:
-                cursor.at = len(cursor.buffer)
-                reading.close_call(call, CallStatus.TRUNCATED)
-                return False
-            yield
+        outcome = yield from read_literal(reading, call, LiteralScan(PYTHON))
+        if outcome is Outcome.ENDED:
+            reading.close_call(call, CallStatus.TRUNCATED)
+            return False
+        if outcome is Outcome.BAD:
+            yield from self._abandon(reading, call)
+            return False
         char = cursor.solid() or (yield from cursor.skip_space())
         if char in (",", ")"):
             return True
