@@ -124,27 +124,6 @@ def test_importing_loads_no_third_party_module():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_catalog_holds_the_names_that_the_formats_say():
-    for module, names in NAMES.items():
-        forms = import_module(f"treadle_parsers.formats.{module}").FORMATS
-        said = [name for form in forms for name in (form.name, *form.aliases)]
-        assert sorted(said) == sorted(names), f"bring {module} up to date in catalog.py"
-
-
-def test_the_catalog_holds_every_module_of_formats():
-    modules = {one.name for one in pkgutil.iter_modules(formats.__path__)}
-    assert modules == {*NAMES}
-
-
-def test_a_parser_loads_the_module_of_its_format_and_no_other():
-    code = (
-        "import sys, treadle_parsers as t; t.get_parser('qwen'); t.list_parsers(); "
-        "print([m for m in sys.modules if m.startswith('treadle_parsers.formats.')])"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "['treadle_parsers.formats.hermes']"
-
-
 def test_every_public_name_has_complete_types():
     checker = shutil.which("pyright", path=str(Path(sys.executable).parent))
     if checker is None:
@@ -184,3 +163,24 @@ def test_the_wheel_is_small(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert all(name.split("/")[0].startswith("treadle_parsers") for name in names)
     assert "treadle_parsers/py.typed" in names
+
+
+def test_the_catalog_holds_the_names_that_the_formats_say():
+    for module, names in NAMES.items():
+        forms = import_module(f"treadle_parsers.formats.{module}").FORMATS
+        said = [name for form in forms for name in (form.name, *form.aliases)]
+        assert sorted(said) == sorted(names), f"bring {module} up to date in catalog.py"
+
+
+def test_the_catalog_holds_every_module_of_formats():
+    modules = {one.name for one in pkgutil.iter_modules(formats.__path__)}
+    assert modules == {*NAMES}
+
+
+def test_a_parser_loads_the_module_of_its_format_and_no_other():
+    code = (
+        "import sys, treadle_parsers as t; t.get_parser('qwen'); t.list_parsers(); "
+        "print([m for m in sys.modules if m.startswith('treadle_parsers.formats.')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "['treadle_parsers.formats.hermes']"
