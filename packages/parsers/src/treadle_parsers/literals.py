@@ -26,7 +26,7 @@ _LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?
 _OPENS = re.compile(r"[\[(\s]+")
 _LONG_RUN = 48
 _LONGEST_STOP = 32
-BARE_LIMIT = 65_536
+BARE_LIMIT = 1_024
 """Most characters of a value without quotes."""
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
