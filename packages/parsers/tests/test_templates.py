@@ -97,7 +97,7 @@ MUSE = Shown(
     content=False,
 )
 R1 = Shown(name="deepseek_v3", header=DEEPSEEK, ends=(DEEPSEEK_END,))
-TAGGED = Shown(name="qwen3_coder")
+TAGGED = Shown(name="qwen3_coder", lost=frozenset({"null"}))
 UNQUOTED = Shown(
     name="pythonic",
     header=LLAMA,
@@ -118,6 +118,7 @@ SHOWN = {
     "ByteDance-Seed-OSS": Shown(
         name="seed_oss",
         header="<seed:bos>assistant\n",
+        lost=frozenset({"null"}),
         ends=("<seed:eos>",),
         reasoning="reasoning_content",
     ),
@@ -274,7 +275,9 @@ SHOWN = {
         content=False,
         calls=1,
     ),
-    "openbmb-MiniCPM5-1B": Shown(name="minicpm5", reasoning="reasoning_content"),
+    "openbmb-MiniCPM5-1B": Shown(
+        name="minicpm5", reasoning="reasoning_content", lost=frozenset({"null"})
+    ),
     "poolside-Laguna-XS.2": Shown(
         name="poolside_v1",
         header="<assistant>\n",

@@ -12,22 +12,14 @@ from typing import TypeAlias
 
 from treadle_parsers.dialects import PYTHON, Dialect, Quote
 from treadle_parsers.jsontext import Scan
+from treadle_parsers.numbertext import BARE_LIMIT, NUMBER, PART, NumberItems
 from treadle_parsers.spellings import ESCAPE, LONGEST_ESCAPE, number, unescaped
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _SPACE = re.compile(r"\s+")
-_NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-_ITEM = re.compile(rf"\s*({_NUMBER.pattern})\s*,")
-_PART = re.compile(r"\s*[-0-9][-+.0-9eE]{0,40}\Z")
-"""The beginning of a number, or a number that may go on."""
-_LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _OPENS = re.compile(r"[\[(\s]+")
-_LONG_RUN = 48
 _LONGEST_STOP = 32
-BARE_LIMIT = 1_024
-"""Most characters of a value without quotes."""
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
 
@@ -55,6 +47,7 @@ class LiteralScan:
         "_dialect",
         "_expect",
         "_key",
+        "_numbers",
         "_quote",
         "_sought",
         "out",
@@ -70,6 +63,7 @@ class LiteralScan:
         self._closers: list[str] = []
         self._comma = False
         self._sought = 0
+        self._numbers = NumberItems()
         self._expect = Expect.VALUE
         self._quote: Quote | None = None
 
@@ -91,7 +85,7 @@ class LiteralScan:
                 continue
             if self._expect is Expect.VALUE and self._closers and self._closers[-1] == "]":
                 at = self._items(text, at)
-                if not ended and _PART.match(text, at):
+                if not ended and PART.match(text, at):
                     return at
             start = at
             spaces = _SPACE.match(text, at)
@@ -183,7 +177,7 @@ class LiteralScan:
         """Take one number; `at` when that isn't plain."""
         if self._sought or (self._bare_value and len(self._closers) == 1):
             return at
-        found = _NUMBER.match(text, at)
+        found = NUMBER.match(text, at)
         if found is None:
             return at
         stop = found.end()
@@ -198,38 +192,12 @@ class LiteralScan:
         """Take numbers of an array that commas follow; `at` when there is none."""
         if self._sought or (self._bare_value and len(self._closers) == 1):
             return at
-        if len(text) - at > _LONG_RUN:
-            stop = self._numbers(text, at)
-            if stop > at:
-                return stop
-        while (found := _ITEM.match(text, at)) and found.end() - at <= BARE_LIMIT:
+        items, stop = self._numbers.take(text, at)
+        if items:
             self._separate()
-            self.out.append(found[1])
+            self.out.append(items)
             self._comma = True
-            at = found.end()
-        return at
-
-    def _numbers(self, text: str, at: int) -> int:
-        """Take a long run of numbers at once; `at` when there is none."""
-        found = _NUMBERS.match(text, at)
-        stop = text.rfind(",", at, found.end()) if found else -1
-        if stop - at < _LONG_RUN:
-            return at
-        run = text[at:stop]
-        items = run.split(",")
-        if max(map(len, items)) > BARE_LIMIT:
-            return at
-        try:
-            json.loads(f"[{run}]")
-        except ValueError:
-            return at
-        self._separate()
-        tight = run.replace(", ", ",")
-        if _SPACE.search(tight):
-            tight = ",".join(map(str.strip, items))
-        self.out.append(tight.replace(",", ", "))
-        self._comma = True
-        return stop + 1
+        return stop
 
     def _bare(self, text: str, at: int, *, ended: bool) -> int:
         key = self._expect is Expect.KEY
@@ -265,10 +233,9 @@ class LiteralScan:
         known = self._dialect.words.get(word)
         if known is not None:
             return known
-        if _NUMBER.fullmatch(word):
-            return word
-        if _LOOSE_NUMBER.fullmatch(word):
-            return number(word)
+        written = number(word)
+        if written is not None:
+            return written
         if self._dialect.bare_strings or self._expect is Expect.KEY:
             return _encode(word)
         return None

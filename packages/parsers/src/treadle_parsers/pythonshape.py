@@ -64,7 +64,7 @@ def _of_type(name: str, current: Schema, root: Schema, depth: int) -> Shape:
     if name == "boolean":
         return Choice((Literal("True"), Literal("False")))
     if name == "null":
-        return Literal("None")
+        return Choice((Literal("None"), Literal("null")))
     if name == "string":
         return STRING
     if name == "array" and current.get("items"):

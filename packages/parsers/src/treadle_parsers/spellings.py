@@ -3,6 +3,9 @@
 import json
 import re
 
+from treadle_parsers.numbertext import NUMBER
+
+_LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 ESCAPE = re.compile(
@@ -42,7 +45,11 @@ def unescaped(escape: str) -> str:
 
 
 def number(word: str) -> str | None:
-    """Return a number that Python accepts in the way that JSON writes it."""
+    """Return a number that Python accepts in the way that JSON writes it; None for other text."""
+    if NUMBER.fullmatch(word):
+        return word
+    if not _LOOSE_NUMBER.fullmatch(word):
+        return None
     digits = word.lstrip("+-").replace("_", "")
     mantissa, mark, exponent = digits.partition("e" if "e" in digits else "E")
     whole, _, rest = mantissa.partition(".")

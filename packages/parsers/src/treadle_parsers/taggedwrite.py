@@ -18,7 +18,7 @@ class Spelling(StrEnum):
     JSON = "json"
     """As JSON."""
     MIXED = "mixed"
-    """Objects and arrays as JSON; numbers, booleans and null as Python shows them."""
+    """Objects and arrays as JSON; numbers and booleans as Python shows them."""
     PYTHON = "python"
     """As Python shows it."""
 
@@ -88,6 +88,8 @@ def _spelled(value: Any, layout: Layout) -> str:
         if layout.cdata and any(char in value for char in "<&\n"):
             return "<![CDATA[" + value.replace("]]>", "]]]]><![CDATA[>") + "]]>"
         return value
+    if value is None:
+        return "null"  # a template's `None` would be a string wherever the schema allows one
     structured = isinstance(value, dict | list)
     if layout.spelling is Spelling.PYTHON or (layout.spelling is Spelling.MIXED and not structured):
         return repr(value)

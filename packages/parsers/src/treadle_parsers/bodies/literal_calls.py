@@ -94,7 +94,11 @@ class LiteralCalls:
 
         def typed(key: str, word: str) -> str | None:
             declared = schema.property_schema(root, key, root)
-            return coercion.to_json(word, declared, root) if declared else None
+            if not declared:
+                return None
+            if self.dialect.words.get(word) == "null" and "null" in schema.types(declared, root):
+                return "null"  # strings are delimited, so a bare word for null is null
+            return coercion.to_json(word, declared, root)
 
         outcome = yield from read_literal(reading, call, LiteralScan(self.dialect, typed))
         if outcome is Outcome.ENDED:
