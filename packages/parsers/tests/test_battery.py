@@ -37,7 +37,6 @@ PARAMETERS = {
         "a": {"type": "array", "items": {"type": "integer"}},
         "o": {"type": "object", "properties": {"s": {"type": "string"}}},
         "u": {"type": ["string", "null"]},
-        "v": {"type": ["integer", "null"]},
     },
 }
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": PARAMETERS}}]
@@ -152,7 +151,7 @@ VALUES = {
     "a negative number": {"n": -7},
     "a huge number": {"n": 10**60},
     "booleans": {"b": False},
-    "null in a union": {"v": None},
+    "null in a union": {"u": None},
     "a string in a union": {"u": "x"},
     "an empty array": {"a": []},
     "an array": {"a": [1, -2, 3]},

@@ -301,7 +301,8 @@ def very_deep_nesting(world: World) -> int | None:
 
 def huge_numbers(world: World) -> int | None:
     """Digits are kept, however many."""
-    digits = "9" * 5000
+    bare = isinstance(world.body, LiteralCalls | PythonicCalls)
+    digits = "9" * (1000 if bare else 5000)  # rule 6
     [one] = world.read(world.with_value(digits)).tool_calls
     assert (one.arguments, one.status) == (f'{{"n": {digits}}}', CallStatus.OK)
     return None

@@ -3,7 +3,7 @@
 import json
 import re
 
-BARE_LIMIT = 65_536
+BARE_LIMIT = 1_024
 """Most characters of a value without quotes."""
 RUN = 4_096
 """Most characters that are tried at once."""
