@@ -27,7 +27,7 @@ class SuffixedCalls:
 
     open: str
     calls: Callable[[str], TaggedCalls]
-    call: str
+    call_open: str
     """What opens a call, up to the suffix."""
     default: str
     """The suffix that is rendered."""
@@ -53,7 +53,7 @@ class SuffixedCalls:
         found = _SUFFIX.match(head)
         if found is None:
             return False
-        if not (yield from cursor.looking_at(self.call + found.group(), skip=found.end())):
+        if not (yield from cursor.looking_at(self.call_open + found.group(), skip=found.end())):
             return False
         reading.variants.add(found[1])
         if len(reading.variants) > MAX_SUFFIXES:

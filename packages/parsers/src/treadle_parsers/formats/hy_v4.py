@@ -41,7 +41,9 @@ HY_V4 = Format(
     models="Hunyuan 4",
     notes=("The suffix differs between checkpoints: any is read, the default one is rendered.",),
     bodies=(
-        SuffixedCalls(open="<tool_calls:", call="<tool_call:", calls=_calls, default="6124c78e"),
+        SuffixedCalls(
+            open="<tool_calls:", call_open="<tool_call:", calls=_calls, default="6124c78e"
+        ),
     ),
 )
 
