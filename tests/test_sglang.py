@@ -1,4 +1,4 @@
-"""A stock SGLang serves the embedded model on a CPU; both ways of speaking to it run GSM8K rollouts.
+"""A stock SGLang serves the embedded model on a CPU; both ways of speaking to it run rollouts.
 
 SGLang's own HTTP server, scheduler and sampler run; only its GPU kernels are absent (see
 `support/sglang_cpu`). `tests/support/sglang_env.sh` makes the environment and prints the variables
