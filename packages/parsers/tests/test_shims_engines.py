@@ -40,7 +40,9 @@ class Child:
     """An engine's interpreter, asked one order after the other."""
 
     def __init__(self, python: str, script: str, *arguments: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src")}
+        # What stands in for the parts that an engine has on GPUs alone, where that is needed.
+        paths = (str(HERE.parent / "src"), os.environ.get("TREADLE_SGLANG_PATH", ""))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         environment |= {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
         self.process = subprocess.Popen(
             [python, str(HERE / "engines" / script), *arguments],
