@@ -95,6 +95,9 @@ class TurnKind(StrEnum):
     """It goes on with the task."""
     SUMMARY = "summary"
     """A context policy asked the model for a summary of its own work."""
+    CUT = "cut"
+    """The end of the context window cut the answer off. Where the context policy could shorten the
+    conversation, it was asked for again and is not part of the conversation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,8 +103,11 @@ class RunningRollout:
         Calls without a result of their own are answered with `otherwise`.
         """
         turn, self._open = self._open, None
-        if turn is None:
-            return
+        if turn is not None:
+            self._reply(turn, otherwise)
+            self._close_turn(turn, TurnKind.ANSWER)
+
+    def _reply(self, turn: "_OpenTurn", otherwise: str) -> None:
         for state in turn.phase.states:
             record = _record(state, turn.phase.turn, otherwise)
             message = {"role": "tool", "tool_call_id": record.call_id, "content": record.result}
@@ -112,7 +115,6 @@ class RunningRollout:
             self._records.append(record)
             if self._observer is not None:
                 self._observer.on_tool(record)
-        self._close_turn(turn, TurnKind.ANSWER)
 
     def result(self, stop_reason: StopReason) -> RolloutResult:
         """Return the rollout as a record; its turns must be settled."""
@@ -147,12 +149,18 @@ class RunningRollout:
                     raise  # the task itself doesn't fit: nothing was rolled out
                 if not await self._shorten(StopReason.CONTEXT):
                     break
-            else:
-                if self._gauge is not None:
-                    self._gauge.read(self._messages, turn.answer)
+                continue
+            if self._gauge is not None:
+                self._gauge.read(self._messages, turn.answer)
+            if not turn.answer.cut_by_context:
                 self._messages.append(turn.answer.message)
                 self._open = turn
                 return turn.answer
+            self._close_turn(turn, TurnKind.CUT)
+            if not await self._shorten(StopReason.CONTEXT):
+                self._messages.append(turn.answer.message)
+                self._reply(turn, _CUT_BY_LENGTH)
+                break
         return StopReason.CONTEXT
 
     async def _complete(self, messages: Sequence[Message], sampling: SamplingParams) -> "_OpenTurn":
