@@ -219,6 +219,29 @@ async def test_a_session_that_ended_between_calls_is_noticed(sandbox):
         assert said.endswith("\n2")
 
 
+async def test_a_cancelled_call_ends_its_code_and_the_next_one_says_so(sandbox):
+    async with sandbox() as lease:
+        model = Model(lease, _python())
+        await model.ok("python", code="import os, subprocess; x = 1")
+        code = "subprocess.Popen(['tail', '-f', '/dev/null'])\nopen('on', 'w').close()\nwhile x: x"
+        running = asyncio.create_task(model.call("python", code=code))
+        async with asyncio.timeout(20):
+            while (await lease.exec(["test", "-e", "on"])).exit_code:
+                pass
+        running.cancel()
+        await asyncio.wait([running])
+        async with asyncio.timeout(20):
+            while await _busy(lease):
+                pass
+        assert "earlier interpreter had ended" in await model.ok("python", code="2")
+
+
+async def _busy(lease):
+    script = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
+    listed = (await lease.exec(["sh", "-c", script])).stdout
+    return b"tail -f" in listed or b"serve" in listed
+
+
 async def test_forks_children_and_bad_text_do_not_confuse_the_session(sandbox):
     async with sandbox() as lease:
         model = Model(lease, _python())

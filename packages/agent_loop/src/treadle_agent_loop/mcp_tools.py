@@ -23,8 +23,8 @@ try:
     import httpx2
     from mcp import Client, MCPError, StdioServerParameters, stdio_client
     from mcp.client.streamable_http import streamable_http_client
-    from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult
-    from mcp_types import Tool as McpTool
+    from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult
+    from mcp.types import Tool as McpTool
 except ImportError as error:
     raise ImportError("MCP servers need an extra: install treadle-agent-loop[mcp]") from error
 

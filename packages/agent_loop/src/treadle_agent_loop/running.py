@@ -9,8 +9,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from treadle_agent_loop.budgets import Budgets, ContextGauge, clamp, conversation_size
-from treadle_agent_loop.compaction import ContextPolicy, split
+from treadle_agent_loop.budgets import Budgets, clamp
+from treadle_agent_loop.compaction import ContextPolicy
+from treadle_agent_loop.context_keeper import ContextKeeper
 from treadle_agent_loop.errors import ContextLengthError
 from treadle_agent_loop.model import (
     FinishReason,
@@ -30,7 +31,7 @@ from treadle_agent_loop.rollout import (
     TurnKind,
     TurnRecord,
 )
-from treadle_agent_loop.tool_phase import CallState, ToolPhase
+from treadle_agent_loop.tool_phase import ToolPhase
 from treadle_agent_loop.tools import ToolRegistry
 from treadle_agent_loop.workspace import Workspace
 
@@ -70,10 +71,10 @@ class RunningRollout:
         self._workspace = workspace
         self._observer = observer
         self._keeper = ResultKeeper(workspace, per_turn=settings.turn_result_limit)
-        self._gauge = ContextGauge() if settings.budgets.context_tokens is not None else None
         self._messages: list[Message] = [dict(message) for message in messages]
-        self._task = tuple(self._messages)
-        self._opening = len(self._messages)
+        self._context = ContextKeeper(
+            self._messages, settings.context_policy, settings.budgets.context_tokens
+        )
         self._open: _OpenTurn | None = None
         self._turns: list[TurnRecord] = []
         self._records: list[ToolRecord] = []
@@ -109,7 +110,7 @@ class RunningRollout:
 
     def _reply(self, turn: "_OpenTurn", otherwise: str) -> None:
         for state in turn.phase.states:
-            record = _record(state, turn.phase.turn, otherwise)
+            record = state.record(turn.phase.turn, otherwise)
             message = {"role": "tool", "tool_call_id": record.call_id, "content": record.result}
             self._messages.append(message)
             self._records.append(record)
@@ -150,8 +151,7 @@ class RunningRollout:
                 if not await self._shorten(StopReason.CONTEXT):
                     break
                 continue
-            if self._gauge is not None:
-                self._gauge.read(self._messages, turn.answer)
+            self._context.read(self._messages, turn.answer)
             if not turn.answer.cut_by_context:
                 self._messages.append(turn.answer.message)
                 self._open = turn
@@ -196,40 +196,24 @@ class RunningRollout:
 
     async def _make_room(self) -> StopReason | None:
         """Shorten the conversation when the next prompt would be over the context budget."""
-        limit = self._settings.budgets.context_tokens
-        if self._gauge is None or limit is None or not self._turns:
-            return None
         for _ in range(_COMPACTIONS_PER_TURN):
-            if self._gauge.estimate(self._messages) <= limit:
+            if not self._turns or not self._context.over_budget(self._messages):
                 return None
             if not await self._shorten(StopReason.CONTEXT_BUDGET):
                 break
         return StopReason.CONTEXT_BUDGET
 
     async def _shorten(self, reason: StopReason) -> bool:
-        """Have the context policy shorten the conversation; False when it can't."""
-        size = conversation_size(self._messages)
-        room = size // 2
-        limit = self._settings.budgets.context_tokens
-        if self._gauge is not None and limit is not None:
-            room = min(room, self._gauge.characters(limit) // 2)
-        policy = self._settings.context_policy
-        conversation = split(self._messages, opening=self._opening, task=self._task)
-        shortened = await policy.shorten(conversation, room, self._summarise)
-        if shortened is None or conversation_size(shortened.messages) >= size:
-            return False
-        record = Compaction(
-            turn=len(self._turns),
-            policy=policy.name,
-            reason=reason,
-            before=tuple(self._messages),
-            kept=sum(map(len, shortened.turns)),
+        """Go on with a shorter conversation; False when there is none."""
+        compacted = await self._context.shorten(
+            self._messages, reason=reason, turns=self._turns, ask=self._summarise
         )
-        self._opening = len(shortened.opening)
-        self._messages = list(shortened.messages)
-        self._compactions.append(record)
+        if compacted is None:
+            return False
+        self._messages = list(compacted.messages)
+        self._compactions.append(compacted.record)
         if self._observer is not None:
-            self._observer.on_compaction(record)
+            self._observer.on_compaction(compacted.record)
         return True
 
     async def _summarise(self, messages: Sequence[Message]) -> str:
@@ -277,18 +261,3 @@ class _OpenTurn:
     phase: ToolPhase
     planning_seconds: float
     tool_seconds: float = 0.0
-
-
-def _record(state: CallState, turn: int, otherwise: str) -> ToolRecord:
-    reply = state.settled(otherwise)
-    return ToolRecord(
-        turn=turn,
-        name=state.call.name,
-        arguments=state.call.arguments,
-        call_id=state.call.id,
-        outcome=reply.outcome,
-        result=reply.text,
-        seconds=state.seconds,
-        schema_valid=reply.schema_valid,
-        kept_at=reply.kept_at,
-    )

@@ -17,7 +17,7 @@ from treadle_agent_loop.definition import Concurrency
 from treadle_agent_loop.errors import AgentLoopError
 from treadle_agent_loop.observer import RolloutObserver
 from treadle_agent_loop.results import ResultKeeper
-from treadle_agent_loop.rollout import ToolOutcome
+from treadle_agent_loop.rollout import ToolOutcome, ToolRecord
 from treadle_agent_loop.tools import CheckedCall, ToolRegistry, ToolReply, bad_call
 from treadle_agent_loop.workspace import Workspace
 from treadle_parsers import CallStatus, ToolCall
@@ -41,12 +41,27 @@ class CallState:
     seconds: float = 0.0
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def settled(self, otherwise: str) -> ToolReply:
+    def settled(self, otherwise: str = "") -> ToolReply:
         """Return the reply; one that was interrupted or never began gets the text `otherwise`."""
         if self.reply is not None:
             return self.reply
         outcome = ToolOutcome.INTERRUPTED if self.began else ToolOutcome.NOT_RUN
         return ToolReply(outcome=outcome, text=otherwise)
+
+    def record(self, turn: int, otherwise: str) -> ToolRecord:
+        """Return what has become of the call; `otherwise` as in `settled`."""
+        reply = self.settled(otherwise)
+        return ToolRecord(
+            turn=turn,
+            name=self.call.name,
+            arguments=self.call.arguments,
+            call_id=self.call.id,
+            outcome=reply.outcome,
+            result=reply.text,
+            seconds=self.seconds,
+            schema_valid=reply.schema_valid,
+            kept_at=reply.kept_at,
+        )
 
 
 class ToolPhase:
@@ -112,7 +127,7 @@ class ToolPhase:
         state.done.set()
 
     async def _fit(self, keeper: ResultKeeper) -> None:
-        replies = {index: state.settled("") for index, state in enumerate(self.states)}
+        replies = {index: state.settled() for index, state in enumerate(self.states)}
         labels = {index: self._label(state) for index, state in enumerate(self.states)}
         for index, reply in (await keeper.fit_turn(replies, labels)).items():
             self.states[index].reply = reply

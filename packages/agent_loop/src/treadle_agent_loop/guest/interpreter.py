@@ -11,7 +11,7 @@ died), `output` (both streams as they came, at most LIMIT bytes of head and tail
 interpreter and its process group.
 
 `serve FOLDER DESCRIPTOR` is the interpreter: it takes one connection after another from the
-listening socket, and ends when its folder is gone.
+listening socket, and ends when its folder is gone, or when a client goes before its code is done.
 """
 
 from __future__ import annotations
@@ -157,14 +157,33 @@ def serve(folder: str, descriptor: int) -> None:
         code = read_all(connection).decode("utf-8", "replace")
         os.ftruncate(output, 0)
         count += 1
+        end_with(connection, True)
         status = run(code, module.__dict__, "<call %d>" % count)
         if os.getpid() != mine:
             os._exit(0)  # the code forked, and this is the child
+        end_with(connection, False)
         try:
             connection.sendall(status.encode())
         except OSError:
             pass
         connection.close()
+
+
+def end_with(connection: socket.socket, together: bool) -> None:
+    """Have the kernel end this process group when the client goes, or no longer.
+
+    Nobody waits for code whose client was killed. SIGIO does it, whose default is to terminate: a
+    thread that watches would make every fork in the code a dangerous one.
+    """
+    import fcntl
+
+    try:
+        flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+        fcntl.fcntl(connection, fcntl.F_SETOWN, -os.getpgrp())
+        flags = flags | os.O_ASYNC if together else flags & ~os.O_ASYNC
+        fcntl.fcntl(connection, fcntl.F_SETFL, flags)
+    except OSError:
+        pass
 
 
 def capture(path: str) -> int:
