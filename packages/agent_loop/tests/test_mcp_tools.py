@@ -27,6 +27,12 @@ def _alive(pid):
     return True
 
 
+def _children():
+    """The processes that this one has started and that still run."""
+    listed = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [pid for entry in listed for pid in entry.read_text().split()]
+
+
 @contextlib.asynccontextmanager
 async def _http_server():
     with socket.socket() as free:
@@ -120,7 +126,7 @@ async def test_a_dead_server_is_a_failure_of_the_infrastructure_that_says_why():
     [
         McpServer(command=("no-such-program",)),
         McpServer(command=(sys.executable, "-c", "import sys; sys.exit('no yarn')")),
-        McpServer(command=(sys.executable, "-c", "input()"), start_timeout=1),
+        McpServer(command=("tail", "-f", "/dev/null"), start_timeout=1),
         McpServer(url="http://127.0.0.1:9/mcp", start_timeout=10),
     ],
     ids=["missing", "exits", "silent", "unreachable"],
@@ -128,9 +134,10 @@ async def test_a_dead_server_is_a_failure_of_the_infrastructure_that_says_why():
 async def test_a_server_that_cannot_be_opened_is_named(server):
     before = asyncio.all_tasks()
     with pytest.raises(ToolServerError, match="the MCP server"):
-        async with server.open():
+        async with asyncio.timeout(20), server.open():
             pass
     assert asyncio.all_tasks() == before
+    assert not _children()
 
 
 @pytest.mark.parametrize("twice", [False, True])

@@ -20,6 +20,7 @@ from treadle_agent_loop.definition import DEFAULT_RESULT_LIMIT, Tool
 from treadle_agent_loop.errors import ToolError, ToolServerError
 
 try:
+    import anyio
     import httpx2
     from mcp import Client, MCPError, StdioServerParameters, stdio_client
     from mcp.client.streamable_http import streamable_http_client
@@ -94,12 +95,14 @@ class _Session:
     """One session, owned by a task of its own.
 
     The SDK must enter and leave its transport in one task, and its cleanup is cut short when that
-    task is cancelled; so nobody cancels this one: it is asked to stop.
+    task is cancelled; so nobody cancels this one. It is asked to stop, and a start that hangs is
+    ended through a scope, which the SDK's cleanup is shielded from.
     """
 
     def __init__(self, server: McpServer) -> None:
         self._server = server
         self._stop = asyncio.Event()
+        self._starting = anyio.CancelScope()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by aclose)
         self._owner = asyncio.create_task(self._own())
@@ -120,6 +123,8 @@ class _Session:
     async def aclose(self) -> None:
         """End the session, whatever happens to the caller meanwhile; safe to call twice."""
         self._stop.set()
+        if not self._ready.done():
+            self._starting.cancel()
         interrupted: asyncio.CancelledError | None = None
         while not self._owner.done():
             try:
@@ -133,11 +138,11 @@ class _Session:
             raise interrupted
 
     async def _own(self) -> None:
-        async with Client(
-            self._transport(), read_timeout_seconds=self._server.call_timeout
-        ) as client:
-            self._ready.set_result(client)
-            await self._stop.wait()
+        seconds = self._server.call_timeout
+        with self._starting:
+            async with Client(self._transport(), read_timeout_seconds=seconds) as client:
+                self._ready.set_result(client)
+                await self._stop.wait()
 
     def _transport(self) -> Any:
         server = self._server
