@@ -104,7 +104,7 @@ async def test_waiting_too_long_says_so_and_changes_nothing(sandbox):
         model = Model(lease, ToolRegistry([terminal_tool, build_process_tool(timeout=0.3)]))
         job = await model.background("echo begun; tail -f /dev/null")
         await _until(model, job, "begun")
-        said = await model.no("process", action="wait", process_id=job, timeout_seconds=900)
+        said = await model.ok("process", action="wait", process_id=job, timeout_seconds=900)
         assert said.startswith("still running after 0.3 seconds")
         assert "begun" in said
         assert "running" in await model.ok("process", action="poll", process_id=job)
@@ -249,6 +249,15 @@ async def test_forks_children_and_bad_text_do_not_confuse_the_session(sandbox):
         assert await model.ok("python", code="print('still here')") == "still here"
         assert await model.ok("python", code="print('\ud800')") == "?"
         assert await model.ok("python", code="print('\\ud800')") == "\\ud800"
+        await model.ok("python", code="import signal\nif os.fork() == 0: signal.pause()")
+        assert await model.ok("python", code="1") == "1"
+        pool = "from multiprocessing import Pool\npool = Pool(2)\npool.map(abs, [-1, -2])"
+        assert await model.ok("python", code=pool) == "[1, 2]"
+        assert await model.ok("python", code="pool.map(abs, [-3])") == "[3]"
+        await model.ok("python", code="import sys; sys.stdout.close(); os.close(2)")
+        assert await model.ok("python", code="print('open again')") == "open again"
+        zeros = await model.ok("python", code="sys.stdout.write('\\0' * 900_000); None")
+        assert len(zeros) < 20_000
         long = await model.ok("python", code="print('x' * 2_000_000)")
         assert "cut" in long
         assert len(long) < 20_000
