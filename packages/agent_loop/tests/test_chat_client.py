@@ -98,6 +98,17 @@ def test_an_unknown_parser_is_refused_at_once():
         ChatClient(base_url="http://127.0.0.1:1/v1", model="toy", parser="hermess")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_field_that_extra_body_sets_to_none_is_not_sent(stream):
+    extra = {"max_tokens": None, "max_completion_tokens": 7, "stream_options": None, "top_k": 3}
+    server = ToyServer(chat=lambda messages: ScriptedTurn(content="Yes."))
+    async with server, _client(server, extra_body=extra, stream=stream) as client:
+        await client.session().complete(TASK, (), SamplingParams())
+    (sent,) = server.requests
+    assert not {"max_tokens", "stream_options"} & set(sent)
+    assert (sent["max_completion_tokens"], sent["top_k"]) == (7, 3)
+
+
 async def test_a_length_stop_is_reported_as_one():
     turn = ScriptedTurn(content="Once upon", finish_reason=FinishReason.LENGTH)
     async with ToyServer(chat=lambda messages: turn) as server, _client(server) as client:

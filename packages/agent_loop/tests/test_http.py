@@ -1,6 +1,9 @@
 import asyncio
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
+import aiohttp
 import pytest
 
 from treadle_agent_loop import (
@@ -12,6 +15,7 @@ from treadle_agent_loop import (
     SamplingParams,
     UnknownModelError,
 )
+from treadle_agent_loop.replies import retry_after
 from treadle_agent_loop.testing import Fault, ScriptedTurn, ToyServer
 
 TASK = [{"role": "user", "content": "Hi."}]
@@ -59,6 +63,76 @@ async def test_retry_after_is_waited_out():
         started = asyncio.get_running_loop().time()
         await _ask(client)
         assert asyncio.get_running_loop().time() - started >= 0.3
+
+
+async def test_retry_after_may_be_a_date():
+    when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    fault = Fault(status=503, headers={"Retry-After": when})
+    async with _server(faults=[fault]) as server, _client(server) as client:
+        started = asyncio.get_running_loop().time()
+        await _ask(client)
+        assert 0.5 <= asyncio.get_running_loop().time() - started <= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("-4", 0.0),
+        ("9999", 120.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2099 07:28:00 -0000", 120.0),
+        ("soon", None),
+        ("nan", 0.0),
+    ],
+)
+def test_every_form_of_retry_after_is_read(value, seconds):
+    assert retry_after(value) == seconds
+
+
+async def test_a_storm_of_refusals_is_weathered_with_fewer_requests_at_a_time():
+    faults = [Fault(status=429, headers={"Retry-After": "0.05"})] * 60
+    async with (
+        _server(faults=faults) as server,
+        _client(server, attempts=10, concurrency=32) as client,
+    ):
+        await asyncio.gather(*(_ask(client) for _ in range(64)))
+        told = client.statistics()
+        assert (told.overloads, told.retries) == (60, 60)
+        assert told.allowed < 32
+        for _ in range(3):
+            await asyncio.gather(*(_ask(client) for _ in range(64)))
+        assert client.statistics().allowed > told.allowed
+
+
+async def test_a_spent_quota_is_not_waited_for():
+    body = '{"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}'
+    fault = Fault(status=429, body=body)
+    async with _server(faults=[fault]) as server, _client(server) as client:
+        with pytest.raises(ModelRequestError, match="exceeded your quota"):
+            await _ask(client)
+        assert server.attempts == 1
+
+
+async def test_an_answer_that_breaks_off_is_asked_for_again():
+    cut = Fault(status=200, body='{"choices": [{"mess', cut=True)
+    async with _server(faults=[cut]) as server, _client(server) as client:
+        turn = await _ask(client)
+        assert turn.message["content"] == "Hello."
+        assert server.attempts == 2
+    async with _server(faults=[cut] * 2) as server, _client(server, attempts=2) as client:
+        with pytest.raises(ModelServerError, match="after 2 attempts") as caught:
+            await _ask(client)
+        assert isinstance(caught.value.__cause__, aiohttp.ClientPayloadError)
+
+
+async def test_the_status_of_the_last_failure_is_kept():
+    async with _server(faults=[Fault(status=502)]) as server, _client(server, attempts=1) as client:
+        with pytest.raises(ModelServerError) as caught:
+            await _ask(client)
+        assert caught.value.status == 502
 
 
 async def test_retries_end_and_the_cause_is_kept():

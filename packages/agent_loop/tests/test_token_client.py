@@ -13,9 +13,10 @@ from treadle_agent_loop import (
     UnknownModelError,
     tool,
 )
-from treadle_agent_loop.completions import detect_logprobs_mode
 from treadle_agent_loop.testing import Fault, HostWorkspace, ToyServer
 from treadle_agent_loop.testing.tokenizers import toy_tokenizer
+from treadle_agent_loop.transports import VllmCompletions
+from treadle_agent_loop.transports.base import detect_logprobs_mode
 from treadle_parsers import CallStatus, UnknownParserError
 
 TASK = [{"role": "user", "content": "Hi."}]
@@ -204,7 +205,7 @@ async def test_the_logprobs_mode_is_detected_from_two_temperatures(values, mode)
         for v in values
     ]
     async with _server("Hi.<|im_end|>", faults=faults) as server, _client(server) as client:
-        assert await detect_logprobs_mode(client.http, "toy", [1]) == mode
+        assert await detect_logprobs_mode(VllmCompletions(client.http, "toy"), [1]) == mode
 
 
 async def test_raw_logprobs_are_reported_and_warned_about_once(caplog):

@@ -11,6 +11,7 @@
     |-- HistoryRewrittenError (RuntimeError)    history rewritten, policy `refuse`
     |-- LedgerError           (RuntimeError)    a promise of the token ledger doesn't hold
     |-- SavedRolloutError     (ValueError)      a line of a saved run is no rollout
+    |-- LaunchError           (RuntimeError)    an engine can't be started, or ended by itself
     |-- ToolDefinitionError   (TypeError)       a function can't become a tool
     |-- DuplicateToolError    (ValueError)      two tools with one name
     |-- UnknownToolError      (LookupError)     no tool of that name
@@ -29,6 +30,13 @@ class AgentLoopError(Exception):
 
 class ModelServerError(AgentLoopError, ConnectionError):
     """The model server can't be reached or kept failing; the cause is chained."""
+
+    def __init__(self, message: str, *, status: int | None = None, answered: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status of the last failure, where there was an answer."""
+        self.answered = answered
+        """Whether the server answered, with something that is no answer to the request."""
 
 
 class ModelTimeoutError(AgentLoopError, TimeoutError):
@@ -70,6 +78,10 @@ class LedgerError(AgentLoopError, RuntimeError):
 
 class SavedRolloutError(AgentLoopError, ValueError):
     """A line of a saved run can't be read as a rollout; the message names the field."""
+
+
+class LaunchError(AgentLoopError, RuntimeError):
+    """A serving engine can't be started as asked, or ended by itself; one line for the user."""
 
 
 class ToolDefinitionError(AgentLoopError, TypeError):

@@ -1,36 +1,28 @@
 """A pooled JSON-over-HTTP client for one model server.
 
-Retries only what may be retried: 429 (waiting as `Retry-After` asks), 5xx and broken or refused
-connections; the last cause is chained to the error. Everything else is reported at once, in the
-server's own words. At most `concurrency` requests are on the wire at a time; waiting out a back-off
-doesn't hold a place. The session opens on first use and `aclose()` may be called twice. No proxy or
-other setting is read from the environment.
+Retries only what may be retried: 429 (waiting as `Retry-After` asks), 5xx, and connections that
+were refused or broke; sampling has no side effects, so an answer that broke off is asked for again.
+The last cause is chained to the error. Everything else is reported at once, in the server's own
+words. An `AdaptiveLimit` bounds the requests on the wire for all rollouts together and gives way to
+an overloaded server; waiting out a back-off doesn't hold a place. The session opens on first use
+and `aclose()` may be called twice. No proxy or other setting is read from the environment.
 """
 
 import asyncio
-import json
 import random
-import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from treadle_agent_loop.clipping import clip_middle
-from treadle_agent_loop.errors import (
-    ContextLengthError,
-    ModelRequestError,
-    ModelServerError,
-    ModelTimeoutError,
-)
+from treadle_agent_loop.errors import ModelRequestError, ModelServerError, ModelTimeoutError
+from treadle_agent_loop.events import EventStream, read_events
+from treadle_agent_loop.limits import AdaptiveLimit
+from treadle_agent_loop.replies import RetryableError, failure_of, read_object
 
-_CONTEXT_WORDS = re.compile(
-    r"context[ _](?:length|window|size)|maximum (?:model|context|input|sequence) length"
-    r"|max_model_len|prompt is too long|too many tokens",
-    re.IGNORECASE,
-)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +36,11 @@ class HttpSettings:
     """Seconds one request may take."""
     connect_timeout: float = 10.0
     attempts: int = 5
-    """Tries per request, the first included."""
+    """Tries per request, the first included; three times as many where the answer is 429."""
     backoff: float = 0.5
     """Seconds before the first retry; doubles each time, with jitter, up to 30."""
     concurrency: int = 256
-    """Requests on the wire at a time."""
+    """Requests on the wire at a time, at most; fewer while the server is overloaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +51,10 @@ class HttpStatistics:
     """Requests sent, retries included."""
     retries: int
     in_flight: int
-
-
-class _Retryable(Exception):
-    """One failed try that may be repeated after `delay` seconds."""
-
-    def __init__(self, message: str, delay: float | None, cause: BaseException | None) -> None:
-        super().__init__(message)
-        self.delay = delay
-        self.cause = cause
+    overloads: int = 0
+    """Answers that said the server has too much to do (429, 503, 529)."""
+    allowed: int = 0
+    """Requests that may be on the wire at present."""
 
 
 class JsonHttpClient:
@@ -77,10 +64,10 @@ class JsonHttpClient:
         self.settings = settings
         self._base = settings.base_url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
-        self._gate = asyncio.Semaphore(settings.concurrency)
+        self._limit = AdaptiveLimit(settings.concurrency)
         self._requests = 0
         self._retries = 0
-        self._in_flight = 0
+        self._overloads = 0
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -104,15 +91,21 @@ class JsonHttpClient:
     def statistics(self) -> HttpStatistics:
         """Return the counters so far."""
         return HttpStatistics(
-            requests=self._requests, retries=self._retries, in_flight=self._in_flight
+            requests=self._requests,
+            retries=self._retries,
+            in_flight=self._limit.active,
+            overloads=self._overloads,
+            allowed=self._limit.allowed,
         )
 
     async def get(self, path: str) -> dict[str, Any]:
         """GET a JSON object."""
-        return await self._request("GET", path, None)
+        return await self._request("GET", self._base + path, None, _read_object)
 
-    async def post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """POST a JSON object and return the answer.
+    async def post(
+        self, path: str, payload: Mapping[str, Any], *, at_root: bool = False
+    ) -> dict[str, Any]:
+        """POST a JSON object and return the answer; `at_root` leaves the base URL's `/v1` out.
 
         Raises:
             ModelServerError: unreachable or failing after all attempts.
@@ -120,50 +113,87 @@ class JsonHttpClient:
             ContextLengthError: the server says that the prompt is too long.
             ModelRequestError: any other 4xx, in the server's words.
         """
-        return await self._request("POST", path, payload)
+        base = self._base.removesuffix("/v1") if at_root else self._base
+        return await self._request("POST", base + path, payload, _read_object)
+
+    async def post_for_events(self, path: str, payload: Mapping[str, Any]) -> EventStream:
+        """POST a JSON object and return the server-sent events of the answer, once it has ended.
+
+        Raises as `post` does.
+        """
+        return await self._request("POST", self._base + path, payload, read_events)
 
     async def _request(
-        self, method: str, path: str, payload: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
+        self,
+        method: str,
+        url: str,
+        payload: Mapping[str, Any] | None,
+        read: "Callable[[aiohttp.ClientResponse], Awaitable[Answer]]",
+    ) -> Answer:
         settings = self.settings
-        for attempt in range(1, settings.attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
-                async with self._gate:
-                    return await self._try(method, path, payload)
-            except _Retryable as failure:
-                if attempt == settings.attempts:
+                return await self._try(method, url, payload, read)
+            except RetryableError as failure:
+                limit = settings.attempts * (3 if failure.status == 429 else 1)
+                if attempt >= limit:
                     raise ModelServerError(
-                        f"{method} {self._base}{path} failed after {attempt} attempts: {failure}"
+                        f"{method} {url} failed after {attempt} attempts: {failure}",
+                        status=failure.status,
                     ) from failure.cause
                 self._retries += 1
-                jittered = settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
-                delay = min(jittered, 30.0) if failure.delay is None else failure.delay
+                delay = _delay(settings.backoff, attempt, failure.pause)
             await asyncio.sleep(delay)
-        raise ModelServerError(f"attempts must be at least 1, not {settings.attempts}")
 
     async def _try(
-        self, method: str, path: str, payload: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        self._requests += 1
-        self._in_flight += 1
+        self,
+        method: str,
+        url: str,
+        payload: Mapping[str, Any] | None,
+        read: "Callable[[aiohttp.ClientResponse], Awaitable[Answer]]",
+    ) -> Answer:
+        epoch = await self._limit.acquire()
         try:
-            async with self._open().request(method, self._base + path, json=payload) as response:
-                body = await response.read()
+            answer = await self._send(method, url, payload, read)
+        except RetryableError as failure:
+            if failure.overloaded:
+                self._overloads += 1
+                self._limit.overloaded(epoch, failure.pause)
+            raise
+        else:
+            self._limit.succeeded()
+            return answer
+        finally:
+            self._limit.release()
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        payload: Mapping[str, Any] | None,
+        read: "Callable[[aiohttp.ClientResponse], Awaitable[Answer]]",
+    ) -> Answer:
+        session = self._open()
+        self._requests += 1
+        try:
+            async with session.request(method, url, json=payload) as response:
                 if response.status >= 400:
-                    raise _failure(response, body)
-                return _decode(body, path)
+                    what = f"{method} {response.url.path}"
+                    body = await response.read()
+                    raise failure_of(response.status, response.headers, body, what)
+                return await read(response)
         except aiohttp.ConnectionTimeoutError as error:
-            raise _Retryable(f"no connection: {error}", None, error) from error
+            raise RetryableError(f"no connection: {error}", cause=error) from error
         except TimeoutError as error:
             raise ModelTimeoutError(
-                f"{method} {self._base}{path} took longer than {self.settings.timeout:g} seconds"
+                f"{method} {url} took longer than {self.settings.timeout:g} seconds"
             ) from error
         except aiohttp.InvalidURL as error:
             raise ModelRequestError(f"{self._base!r} is not a usable base URL") from error
         except aiohttp.ClientError as error:
-            raise _Retryable(str(error) or type(error).__name__, None, error) from error
-        finally:
-            self._in_flight -= 1
+            raise RetryableError(str(error) or type(error).__name__, cause=error) from error
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -180,49 +210,11 @@ class JsonHttpClient:
         return self._session
 
 
-def _decode(body: bytes, path: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except ValueError as error:
-        text = clip_middle(body.decode(errors="replace"), 200)
-        raise ModelServerError(f"{path} answered no JSON but {text!r}") from error
-    if not isinstance(answer, dict):
-        raise ModelServerError(f"{path} answered a JSON {type(answer).__name__}, not an object")
-    return cast("dict[str, Any]", answer)
+def _delay(backoff: float, attempt: int, pause: float | None) -> float:
+    """Return the seconds before the next try; at least a moment where the server said "at once"."""
+    jittered = min(backoff * 2 ** min(attempt - 1, 10) * random.uniform(0.5, 1.0), 30.0)
+    return jittered if pause is None else max(pause, min(jittered, 1.0))
 
 
-def _failure(response: aiohttp.ClientResponse, body: bytes) -> Exception:
-    status, message = response.status, _server_message(body)
-    text = f"HTTP {status}: {message}"
-    if status == 429:
-        return _Retryable(text, _retry_after(response.headers.get("Retry-After")), None)
-    if status >= 500 and status != 501:
-        return _Retryable(text, None, None)
-    if status in (400, 413, 422) and _CONTEXT_WORDS.search(message):
-        return ContextLengthError(text)
-    return ModelRequestError(
-        f"{response.method} {response.url.path} was refused: {text}", status=status
-    )
-
-
-def _server_message(body: bytes) -> str:
-    """Find the human words in an error body: OpenAI's, vLLM's and FastAPI's shapes, or the raw
-    text.
-    """
-    text = body.decode(errors="replace").strip()
-    try:
-        answer: Any = json.loads(text)
-    except ValueError:
-        return clip_middle(text, 500) or "(empty answer)"
-    for key in ("error", "message", "detail"):
-        if isinstance(answer, dict) and key in answer:
-            answer = cast("dict[str, Any]", answer)[key]
-    return clip_middle(answer if isinstance(answer, str) else json.dumps(answer), 500)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Read `Retry-After` in seconds; dates are rare there and fall back to the usual delay."""
-    try:
-        return min(max(float(value), 0.0), 120.0) if value is not None else None
-    except ValueError:
-        return None
+async def _read_object(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    return read_object(await response.read(), response.url.path)

@@ -34,6 +34,8 @@ class SamplingParams:
     max_tokens: int = 1024
     """New tokens per turn at most."""
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    """Ids that end a turn beside the model's own; for token-exact engines."""
     seed: int | None = None
     """Seed of the rollout; sessions derive one per turn from it, so that turns differ."""
 
@@ -123,7 +125,7 @@ class LedgerReport:
     """Turns whose sampled ids differ from what the template would write, by class."""
     logprobs: str = "unknown"
     """What the logprobs are of: `processed` (the sampling distribution), `raw` (before temperature
-    and top-p; the trainer must know), or `unknown`."""
+    or top-p; the trainer must know), or `unknown`."""
 
 
 class ModelSession(Protocol):

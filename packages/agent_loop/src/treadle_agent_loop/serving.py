@@ -56,18 +56,20 @@ async def check_model(http: JsonHttpClient, model: str) -> ServedModel | None:
 
 
 async def post_for_model(
-    http: JsonHttpClient, path: str, payload: Mapping[str, Any]
+    http: JsonHttpClient, path: str, payload: Mapping[str, Any], *, at_root: bool = False
 ) -> dict[str, Any]:
     """POST a completion request; a 404 becomes `UnknownModelError` when the model list says so."""
     try:
-        return await http.post(path, payload)
+        return await http.post(path, payload, at_root=at_root)
     except ModelRequestError as refusal:
-        if refusal.status in (400, 404):
-            await _explain(http, str(payload["model"]), refusal)
+        await explain_refusal(http, str(payload["model"]), refusal)
         raise
 
 
-async def _explain(http: JsonHttpClient, model: str, refusal: ModelRequestError) -> None:
+async def explain_refusal(http: JsonHttpClient, model: str, refusal: ModelRequestError) -> None:
+    """Raise `UnknownModelError` if the model list says that this is why a request was refused."""
+    if refusal.status not in (400, 404):
+        return
     try:
         await check_model(http, model)
     except UnknownModelError as better:

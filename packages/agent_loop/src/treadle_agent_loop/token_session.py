@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from treadle_agent_loop.completions import Completion
 from treadle_agent_loop.errors import ChatTemplateError, ContextLengthError
 from treadle_agent_loop.history import assistant_message
 from treadle_agent_loop.model import (
@@ -25,6 +24,7 @@ from treadle_agent_loop.model import (
 from treadle_agent_loop.tokens.guard import unguard
 from treadle_agent_loop.tokens.ledger import Sample, TokenLedger
 from treadle_agent_loop.tokens.planning import PromptPlan
+from treadle_agent_loop.transports import Completion
 from treadle_parsers import ParsedMessage, ToolCall, ToolSchema
 
 if TYPE_CHECKING:

@@ -1,4 +1,6 @@
-"""Serve the embedded model: `python -m treadle_embedded serve --port 8000`."""
+"""Serve the embedded model (`serve --port 8000`) or write it as a Hugging Face folder
+(`export DIR`).
+"""
 
 import argparse
 import asyncio
@@ -10,6 +12,25 @@ from pathlib import Path
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     options = _parser().parse_args(argv)
+    return _export(options) if options.command == "export" else _serve(options)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from treadle_embedded.errors import BundleError
+    from treadle_embedded.export import export
+
+    try:
+        export(options.folder, bundle=options.bundle)
+    except BundleError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"can't write {options.folder}: {error}; choose another folder", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
     from treadle_embedded.errors import BundleError
     from treadle_embedded.serving import ServeOptions, bind, serve
 
@@ -56,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--stop-with-stdin", action="store_true", help="stop when standard input ends"
     )
+    export = commands.add_parser("export", help="write the model as a Hugging Face folder")
+    export.add_argument("folder", type=Path, help="where to write it")
+    export.add_argument("--bundle", type=Path, help="folder of another converted model")
     return parser
 
 

@@ -23,7 +23,7 @@ class Network:
     """The bundled network with a cache of `rows` rows. Not thread-safe: one thread runs it."""
 
     def __init__(self, folder: Path, *, rows: int = 1) -> None:
-        config = _read_config(folder)
+        config = read_config(folder)
         self.context: int = config["max_position_embeddings"]
         """Positions a row holds: prompt and answer together."""
         self.vocabulary: int = config["vocab_size"]
@@ -96,7 +96,12 @@ def _quiet_runtime() -> Any:
     return cast("Any", onnxruntime)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return a bundle's `config.json`.
+
+    Raises:
+        BundleError: it is missing or no JSON.
+    """
     path = folder / "config.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -5,8 +5,9 @@ temporary folder with real processes and no isolation: for tests only. `ToyServe
 server of the shapes of vLLM and OpenAI whose answers come from functions.
 """
 
+from treadle_agent_loop.testing.faults import Fault
 from treadle_agent_loop.testing.scripted import ScriptedModel, ScriptedTurn, call
-from treadle_agent_loop.testing.server import Fault, ToyServer, toy_logprob
+from treadle_agent_loop.testing.server import ToyServer, toy_logprob
 from treadle_agent_loop.testing.workspace import HostWorkspace
 
 __all__ = [

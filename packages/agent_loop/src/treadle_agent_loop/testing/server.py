@@ -1,10 +1,11 @@
-"""A small model server for tests: the real HTTP shapes of vLLM and OpenAI over a function that you
-write.
+"""A small model server for tests: the real HTTP shapes of vLLM, SGLang and OpenAI over a function
+that you write.
 
 `/v1/completions` takes prompt ids and answers ids with logprobs; `/v1/chat/completions` answers
-messages. What the "model" says comes from your functions; its logprobs are a fixed function of
-everything before a token (`toy_logprob`), so that a test can check them against any exported
-sequence. Faults are served first, in order.
+messages, streamed where asked. With `native=` it offers an engine's own way for token ids as well:
+`/inference/v1/generate` (vLLM) or `/generate` (SGLang). What the "model" says comes from your
+functions; its logprobs are a fixed function of everything before a token (`toy_logprob`), so that a
+test can check them against any exported sequence. Faults are served first, in order.
 """
 
 import asyncio
@@ -12,12 +13,13 @@ import json
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from aiohttp import web
 
+from treadle_agent_loop.testing import wires
+from treadle_agent_loop.testing.faults import Fault, play
 from treadle_agent_loop.testing.scripted import ScriptedTurn
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 
@@ -25,19 +27,6 @@ TokenScript = Callable[[str], "str | Sequence[int]"]
 """From the prompt's text to the answer: text (control tokens count) or ids."""
 ChatScript = Callable[[Sequence[Mapping[str, Any]]], ScriptedTurn]
 """From the messages to the answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that goes wrong instead of an answer."""
-
-    status: int = 500
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: str = '{"error": {"message": "the server is unwell"}}'
-    drop: bool = False
-    """Close the connection without an answer."""
-    hang: bool = False
-    """Never answer."""
 
 
 def toy_logprob(before: Sequence[int], index: int) -> float:
@@ -58,13 +47,14 @@ class ToyServer:
         model: str = "toy",
         max_model_len: int = 32_768,
         token_ids: bool = True,
+        native: str | None = None,
         logprobs: Callable[[list[float | None]], list[float | None] | None] | None = None,
         echo: Callable[[list[int]], list[int]] | None = None,
         faults: Sequence[Fault] = (),
         hold: asyncio.Event | None = None,
     ) -> None:
-        """`logprobs` and `echo` change what is sent, to play a server that lies; `hold` keeps every
-        answer back until it is set.
+        """`native` is `vllm-generate` or `sglang`. `logprobs` and `echo` change what is sent, to
+        play a server that lies; `hold` keeps every answer back until it is set.
         """
         self.hold = hold
         self.tokenizer = tokenizer
@@ -73,6 +63,7 @@ class ToyServer:
         self.model = model
         self.max_model_len = max_model_len
         self.token_ids = token_ids
+        self.native = native
         self.logprobs = logprobs
         self.echo = echo
         self.faults = deque(faults)
@@ -90,6 +81,10 @@ class ToyServer:
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/completions", self._completions)
         app.router.add_post("/v1/chat/completions", self._chat)
+        if self.native == "vllm-generate":
+            app.router.add_post("/inference/v1/generate", self._vllm_generate)
+        elif self.native == "sglang":
+            app.router.add_post("/generate", self._sglang)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -130,6 +125,12 @@ class ToyServer:
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         return await self._served(request, self._complete)
 
+    async def _vllm_generate(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._generate_vllm)
+
+    async def _sglang(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._generate_sglang)
+
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._served(request, self._answer)
 
@@ -143,21 +144,31 @@ class ToyServer:
                 await self.hold.wait()
             body: dict[str, Any] = await request.json()
             if self.faults:
-                return await _play(self.faults.popleft(), request)
-            if body.get("model") != self.model:
+                return await play(self.faults.popleft(), request)
+            if body.get("model", self.model) != self.model:
                 return _refusal(404, f"The model `{body.get('model')}` does not exist.")
             self.requests.append(body)
-            return web.json_response(serve(body))
-        except web.HTTPException as refusal:
-            return refusal
+            answer = serve(body)
+            if body.get("stream"):
+                return await _stream(request, answer)
+            return web.json_response(answer)
         finally:
             await asyncio.shield(self._count_open(-1))
 
     def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        asked = {**body, "return_token_ids": self.token_ids and body.get("return_token_ids")}
+        return wires.write_completions(self._sample(wires.read_completions(body)), asked)
+
+    def _generate_vllm(self, body: dict[str, Any]) -> dict[str, Any]:
+        return wires.write_vllm_generate(self._sample(wires.read_vllm_generate(body)), body)
+
+    def _generate_sglang(self, body: dict[str, Any]) -> dict[str, Any]:
+        return wires.write_sglang(self._sample(wires.read_sglang(body)), body)
+
+    def _sample(self, request: wires.TokenRequest) -> wires.TokenAnswer:
         if self.tokenizer is None or self.tokens is None:
             raise _bad_request("this server has no completions")
-        prompt = cast("list[int]", body["prompt"])
-        limit = int(body["max_tokens"])
+        prompt = request.prompt
         if len(prompt) + 1 > self.max_model_len:
             raise _bad_request(
                 f"This model's maximum context length is {self.max_model_len} tokens, but the "
@@ -165,22 +176,18 @@ class ToyServer:
             )
         said = self.tokens(self.tokenizer.decode(prompt))
         ids = list(self.tokenizer.encode(said) if isinstance(said, str) else said)
-        stopped = len(ids) <= limit
-        ids = ids[:limit]
+        stopped = len(ids) <= request.max_tokens
+        ids = ids[: request.max_tokens]
         values: list[float | None] = [
             toy_logprob((*prompt, *ids[:place]), index) for place, index in enumerate(ids)
         ]
-        sent = self.logprobs(values) if self.logprobs is not None else values
-        choice: dict[str, Any] = {
-            "index": 0,
-            "text": self.tokenizer.decode(ids),
-            "finish_reason": "stop" if stopped else "length",
-            "logprobs": None if sent is None else {"token_logprobs": sent},
-        }
-        if self.token_ids and body.get("return_token_ids"):
-            choice["token_ids"] = ids
-            choice["prompt_token_ids"] = self.echo(prompt) if self.echo is not None else prompt
-        return {"object": "text_completion", "model": self.model, "choices": [choice]}
+        return wires.TokenAnswer(
+            prompt=self.echo(prompt) if self.echo is not None else prompt,
+            ids=ids,
+            text=self.tokenizer.decode(ids),
+            logprobs=self.logprobs(values) if self.logprobs is not None else values,
+            stopped=stopped,
+        )
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.chat is None:
@@ -204,17 +211,13 @@ class ToyServer:
         return {"object": "chat.completion", "choices": [choice], "usage": usage}
 
 
-async def _play(fault: Fault, request: web.Request) -> web.StreamResponse:
-    if fault.hang:
-        await asyncio.Event().wait()
-    if fault.drop and request.transport is not None:
-        request.transport.abort()
-    return web.Response(
-        status=fault.status,
-        headers=dict(fault.headers),
-        text=fault.body,
-        content_type="application/json",
-    )
+async def _stream(request: web.Request, answer: Mapping[str, Any]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for chunk in wires.chat_chunks(answer):
+        await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
+    await response.write(b"data: [DONE]\n\n")
+    return response
 
 
 def _refusal(status: int, message: str) -> web.Response:
