@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from treadle_agent_loop.testing.families import FAMILIES
+from treadle_agent_loop.testing.families import Family
 from treadle_agent_loop.testing.templates import CLOSES, TEMPLATES
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 
@@ -77,12 +77,11 @@ def toy_tokenizer(template: str = "append") -> ChatTokenizer:
 
 
 @cache
-def family_tokenizer(name: str) -> ChatTokenizer:
-    """Make a tokenizer with the template and the control tokens of one of `families.FAMILIES`.
+def family_tokenizer(family: Family) -> ChatTokenizer:
+    """Make a tokenizer with the template and the control tokens of a family.
 
     Its vocabulary is trained on that template's own text, so every family has another one.
     """
-    family = FAMILIES[name]
     trained = _trained((*_TEXT, family.template), family.control, family.added)
     return ChatTokenizer(_made(trained, family.close), chat_template=family.template)
 

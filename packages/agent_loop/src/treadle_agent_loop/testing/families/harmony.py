@@ -3,7 +3,8 @@
 from treadle_agent_loop.testing.families.base import Family
 
 _TEMPLATE = r"""
-{{- '<|start|>system<|message|>You are a small model.\n# Valid channels: analysis, commentary, final.' }}
+{{- "<|start|>system<|message|>You are a small model.\n" }}
+{{- "# Valid channels: analysis, commentary, final." }}
 {{- '<|end|>' }}
 {%- if messages[0].role == 'system' or tools %}
 {{- '<|start|>developer<|message|>' }}

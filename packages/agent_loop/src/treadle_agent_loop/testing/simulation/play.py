@@ -1,5 +1,4 @@
-"""Plays one random rollout: through the agent loop, or through a scaffold that edits its history.
-"""
+"""Plays one random rollout: by the agent loop, or by a scaffold that edits its history."""
 
 import random
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from treadle_agent_loop.compaction import ContextPolicy, DropOldest, StopAtLimit
 from treadle_agent_loop.errors import ContextLengthError
 from treadle_agent_loop.loop import AgentLoop
 from treadle_agent_loop.model import Message, SamplingParams
-from treadle_agent_loop.testing.families import FAMILIES
+from treadle_agent_loop.testing.families import FAMILIES, Family
 from treadle_agent_loop.testing.simulation.engine import (
     LocalEngine,
     LocalTokenClient,
@@ -64,12 +63,12 @@ class _WatchedClient(LocalTokenClient):
 
 
 async def simulate(
-    rng: random.Random, *, family: str | None = None, policy: RewritePolicy | None = None
+    rng: random.Random, *, family: Family | None = None, policy: RewritePolicy | None = None
 ) -> Simulated:
     """Play one rollout; everything about it comes from `rng`, but for what is given."""
-    form = FAMILIES[family or rng.choice(tuple(FAMILIES))]
+    form = family or rng.choice(tuple(FAMILIES.values()))
     chosen = policy or rng.choice((RewritePolicy.BRANCH, RewritePolicy.APPEND_ONLY))
-    tokenizer = family_tokenizer(form.name)
+    tokenizer = family_tokenizer(form)
     writer = Writer(form, tokenizer, rng)
     flaky, lying = rng.random() < 0.3, rng.random() < 0.1
     engine = LocalEngine(
@@ -83,7 +82,7 @@ async def simulate(
         tokenizer=tokenizer,
         parser=form.parser,
         rewrite_policy=chosen,
-        context_length=rng.choice((600, 900, 4000)) if looped else None,
+        context_length=rng.choice((900, 1500, 6000)) if looped else None,
     )
     opening = _opening(writer, rng)
     if looped:
@@ -131,8 +130,8 @@ async def _through_the_loop(
     loop = AgentLoop(
         client,
         [_echo(writer)],
-        max_turns=rng.randint(1, 8),
-        sampling=SamplingParams(max_tokens=rng.choice((3, 20, 60, 400))),
+        max_turns=rng.randint(2, 10),
+        sampling=SamplingParams(max_tokens=rng.choice((20, 60, 300, 300))),
         context_policy=rng.choice(policies),
     )
     try:
@@ -153,7 +152,7 @@ class _Scaffold:
     async def play(self, opening: list[Message]) -> None:
         """Ask for a few turns, each from one of the histories so far."""
         known: list[list[Message]] = [opening]
-        for _ in range(self._rng.randint(1, 6)):
+        for _ in range(self._rng.randint(1, 7)):
             history = self._next_history(known)
             tools = self._tools if self._rng.random() < 0.9 else ()
             sampling = SamplingParams(max_tokens=self._rng.choice((1, 2, 5, 20, 500, 500)))

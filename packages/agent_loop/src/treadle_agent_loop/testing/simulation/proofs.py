@@ -109,7 +109,10 @@ def _controls(rollout: Simulated, call: int, ids: Sequence[int]) -> Iterator[str
     messages, tools = rollout.asked[call]
     if any(message["role"] == "assistant" for message in messages):
         return  # templates read an answer's own markers
-    plain: list[Message] = [{**message, "content": "x"} for message in messages]
+    plain: list[Message] = [
+        {**message, "content": "x" if str(message["content"]).strip() else ""}
+        for message in messages
+    ]
     expected = tokenizer.encode(tokenizer.render(plain, tools, generation_prompt=True))
     control = {tokenizer.id_of(text) for text in tokenizer.control}
     counts = [Counter(index for index in seq if index in control) for seq in (ids, expected)]

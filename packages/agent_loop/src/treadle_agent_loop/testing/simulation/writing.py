@@ -11,7 +11,22 @@ from treadle_agent_loop.testing.scripted import call
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 from treadle_parsers import ToolSchema, get_parser
 
-_WORDS = ("warp", "weft", " ", "  ", "\n", "\n\n", "é", "e\u0301", "😀", "綜", "{", '"', "</", "\\n")
+_WORDS = (
+    "warp",
+    "weft",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "é",
+    "e\u0301",
+    "😀",
+    "綜",
+    "{",
+    '"',
+    "</",
+    "\\n",
+)
 
 
 def tool_schema(name: str) -> ToolSchema:
@@ -59,11 +74,11 @@ class Writer:
     def _said(self) -> str:
         rng = self._rng
         reasoning = self.text(3) if rng.random() < 0.4 else ""
-        if rng.random() < 0.15:
-            return self.text(8)
-        calls = [call("echo", **self._arguments()) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
-        body = self._parser.render(calls, content=self.text(4), reasoning=reasoning)
         if rng.random() < 0.1:
+            return self.text(8)
+        calls = [call("echo", **self._arguments()) for _ in range(rng.choice((0, 1, 1, 1, 2, 3)))]
+        body = self._parser.render(calls, content=self.text(4), reasoning=reasoning)
+        if rng.random() < 0.05:
             return body[: rng.randint(0, len(body))]
         return body
 
