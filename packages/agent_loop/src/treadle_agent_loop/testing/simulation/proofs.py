@@ -88,7 +88,7 @@ def _conservation(rollout: Simulated, segments: Sequence[Segment]) -> Iterator[s
 
 def _texts(rollout: Simulated, context: Context) -> Iterator[str]:
     """What was rendered is the end of the template's own rendering, with its control tokens."""
-    tokenizer = rollout.tokenizer
+    tokenizer = rollout.session.ledger.tokenizer
     for before, span in pairwise([None, *context.spans]):
         if span is None or span.kind is not Provenance.RENDERED:
             continue
@@ -105,7 +105,7 @@ def _texts(rollout: Simulated, context: Context) -> Iterator[str]:
 
 def _controls(rollout: Simulated, call: int, ids: Sequence[int]) -> Iterator[str]:
     """A prompt has the control tokens that it would have with harmless content."""
-    tokenizer = rollout.tokenizer
+    tokenizer = rollout.session.ledger.tokenizer
     messages, tools = rollout.asked[call]
     if any(message["role"] == "assistant" for message in messages):
         return  # templates read an answer's own markers
