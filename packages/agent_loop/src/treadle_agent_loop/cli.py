@@ -90,7 +90,11 @@ class _Tally:
     def read(self, number: int, line: bytes) -> None:
         """Check one line of the file."""
         from treadle_agent_loop.proof import read_rollout
+        from treadle_agent_loop.record.reading import is_torn
 
+        if is_torn(line):
+            print(f"line {number}: half written ({len(line)} bytes): the run was cut off there")
+            return
         try:
             rollout = read_rollout(line)
         except SavedRolloutError as error:
