@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _LARGE = 64_000_000
 """Bytes from which on a file is worth a progress line."""
 _PROGRESS_SECONDS = 5.0
+_IGNORED = (
+    "IGNORED: the template writes nothing of them, so the model would never see a tool; "
+    "give a template that does with --chat-template"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,7 +202,7 @@ def _show(report: "TemplateReport") -> None:
         notes += [f"{case.soft} soft boundaries"] if case.soft else []
         notes += [f"{case.closes} synthesised closes"] if case.closes else []
         print(f"{name + ':':20}{case.outcome}{' (' + '; '.join(notes) + ')' if notes else ''}")
-    print(f"{'tools=:':20}{'ignored' if report.ignores_tools else 'in the prompt'}")
+    print(f"{'tools=:':20}{_IGNORED if report.ignores_tools else 'in the prompt'}")
     print(f"{'content:':20}{'stripped' if report.strips_content else 'kept as it is'}")
     print(f"{'default system:':20}{report.default_system[:100] or 'none'}")
     fits = (
