@@ -51,6 +51,20 @@ def sandbox():
 
 
 @pytest.fixture
+def commands():
+    """A function that returns the command lines of what runs in a lease's working directory."""
+    script = (
+        'for p in /proc/[0-9]*; do case "$(readlink $p/cwd)" in "$PWD"*) '
+        "tr '\\0' ' ' <$p/cmdline; echo ;; esac; done 2>/dev/null"
+    )
+
+    async def listed(lease):
+        return (await lease.exec(["sh", "-c", script])).stdout.decode().splitlines()
+
+    return listed
+
+
+@pytest.fixture
 def shared() -> Path:
     found = _shared()
     if found is None:

@@ -2,7 +2,7 @@ import asyncio
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle_agent_loop import (
@@ -283,3 +283,53 @@ def _saved(result):
         segments=result.segments,
         ledger=result.ledger,
     )
+
+
+@settings(max_examples=25)
+@given(
+    template=st.sampled_from(["append", "forgets_thinking", "headers", "no_close", "plain"]),
+    policy=st.sampled_from([DropOldest(), Summarise(), Summarise(keep_turns=0), StopAtLimit()]),
+    window=st.integers(700, 2_500),
+    budget=st.none() | st.integers(400, 2_000),
+    generated=st.none() | st.integers(200, 3_000),
+    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=8),
+)
+def test_conservation_holds_whatever_is_cut_dropped_or_summarised(
+    template, policy, window, budget, generated, sizes
+):
+    tokenizer = toy_tokenizer(template)
+    close = CLOSES.get(template, "<|im_end|>") or "<|observation|>"
+    answers = itertools.cycle(sizes)
+
+    def model(prompt):
+        words = f"{next(answers)} loom " * next(answers)
+        body = f'{{"name": "echo", "arguments": {{"text": "{words[:400]}"}}}}'
+        return f"<think>Hm.</think>{words[:50]}<tool_call>\n{body}\n</tool_call>{close}"
+
+    async def run():
+        async with (
+            ToyServer(tokenizer=tokenizer, tokens=model, max_model_len=window) as server,
+            TokenClient(base_url=server.base_url, model="toy", tokenizer=tokenizer) as client,
+        ):
+            loop = AgentLoop(
+                client,
+                [echo],
+                max_turns=8,
+                sampling=SamplingParams(max_tokens=250),
+                max_context_tokens=budget,
+                max_generated_tokens=generated,
+                context_policy=policy,
+            )
+            return await loop.run(TASK)
+
+    result = asyncio.run(run())
+    assert result.ledger.sampled == result.usage.completion_tokens
+    assert list(check_tokens(_saved(result))) == []
+    assert list(TextProof(tokenizer).check(_saved(result))) == []
+    assert [record.index for record in result.turn_records] == list(range(result.turns))
+    assert len(result.tool_records) <= sum(record.tool_calls for record in result.turn_records)
+    _is_well_formed(result.messages)
+    for compaction in result.compactions:
+        _is_well_formed(compaction.before)
+    if generated is not None:
+        assert result.usage.completion_tokens <= generated

@@ -92,6 +92,15 @@ async def test_timeouts_of_any_length_are_the_commands_own():
         assert (await context.terminal("true", timeout=100_000)).ok
 
 
+async def test_twenty_commands_of_one_lease_run_at_once(sandbox):
+    async with sandbox() as lease:
+        context = ToolContext(lease)
+        began = time.monotonic()
+        results = await asyncio.gather(*(context.terminal("sleep 1") for _ in range(20)))
+        assert time.monotonic() - began < 3
+        assert all(result.ok for result in results)
+
+
 async def test_many_rewards_run_at_once_without_holding_each_other_up():
     """Twenty rewards that sleep a second, each on its own workspace, and a watch on the loop."""
     lags = []

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from treadle_agent_loop import launch
 from treadle_agent_loop.errors import LaunchError
 from treadle_agent_loop.launch import LaunchOptions, engine_command
 from treadle_agent_loop.launch.checkpoint import Checkpoint, choose_parser, find_checkpoint
@@ -24,6 +25,13 @@ def _folder(path, **files):
     for name, text in {"config.json": "{}", **files}.items():
         (path / name).write_text(text)
     return str(path)
+
+
+def test_the_public_names_are_pinned():
+    assert launch.__all__ == [
+        *("EngineCommand", "EngineKind", "LaunchOptions", "engine_command", "run_launcher"),
+    ]
+    assert all(hasattr(launch, name) for name in launch.__all__)
 
 
 def test_vllm_is_started_with_the_flags_that_rollouts_need():

@@ -113,6 +113,45 @@ async def test_the_tool_time_budget_interrupts_what_runs_and_answers_the_rest():
     assert result.tool_counts.executed == 2
 
 
+async def test_a_tools_own_timeout_is_told_to_the_model_and_no_other_one_is():
+    @tool(timeout=0.1)
+    async def hang() -> str:
+        """Never end."""
+        await asyncio.Event().wait()
+        return ""
+
+    result = await AgentLoop(_one_turn(call("hang")), [hang]).run(TASK)
+    record = result.tool_records[0]
+    assert (record.outcome, record.result) == ("tool_error", "timed out after 0.1 seconds")
+
+    @tool(timeout=30)
+    async def late() -> str:
+        """Fail."""
+        raise TimeoutError("no answer from the sandbox")
+
+    with pytest.raises(TimeoutError, match="no answer"):
+        await AgentLoop(_one_turn(call("late")), [late]).run(TASK)
+
+
+async def test_a_flood_of_calls_runs_a_few_at_a_time():
+    running = most = 0
+
+    @tool
+    async def work(n: int) -> str:
+        """Work."""
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return str(n)
+
+    calls = [call("work", n=n) for n in range(100)]
+    result = await AgentLoop(_one_turn(*calls), [work]).run(TASK)
+    assert [record.result for record in result.tool_records] == [str(n) for n in range(100)]
+    assert most == 16
+
+
 async def test_a_tool_that_raises_ends_the_others_and_shows_its_own_error():
     ended = asyncio.Event()
 

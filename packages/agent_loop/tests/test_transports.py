@@ -13,6 +13,7 @@ from treadle_agent_loop import (
     TokenClient,
     TokenProtocolError,
     tool,
+    transports,
 )
 from treadle_agent_loop.serving import turn_seed
 from treadle_agent_loop.testing import Fault, ToyServer, toy_logprob
@@ -45,6 +46,14 @@ def _server(engine, *answers, **options):
 def _client(server, **options):
     options = {"model": "toy", "tokenizer": server.tokenizer, "backoff": 0.001, **options}
     return TokenClient(base_url=server.base_url, **options)
+
+
+def test_the_public_names_are_pinned():
+    assert transports.__all__ == [
+        *("Completion", "Engine", "SglangGenerate", "TokenTransport", "VllmCompletions"),
+        *("VllmGenerate", "choose_transport"),
+    ]
+    assert all(hasattr(transports, name) for name in transports.__all__)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

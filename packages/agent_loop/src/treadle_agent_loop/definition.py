@@ -57,6 +57,8 @@ class Tool:
     concurrency: Concurrency = Concurrency.PARALLEL
     reports: tuple[type[Exception], ...] = ()
     """Exceptions beside `ToolError` whose text goes to the model."""
+    timeout: float | None = None
+    """Seconds after which a call is cancelled and the model told so; None is no limit."""
     closed: bool = True
     """Whether arguments that `parameters` doesn't name are refused when it doesn't say."""
 
@@ -79,7 +81,7 @@ class Tool:
         """Run the function and return its result as text, unclipped.
 
         Raises:
-            ToolError: the tool's own report of a failure, for the model.
+            ToolError: the tool's own report of a failure, for the model, or that it took too long.
             ToolDefinitionError: the tool needs a workspace and there is none.
         """
         bound = dict(arguments)
@@ -89,13 +91,19 @@ class Tool:
                     f"tool {self.name!r} needs a workspace; pass one to the loop's run()"
                 )
             bound[self.workspace_parameter] = workspace
+        clock = asyncio.timeout(self.timeout)
         try:
-            if inspect.iscoroutinefunction(self.function):
-                result = await cast("Awaitable[Any]", self.function(**bound))
-            else:
-                result = await asyncio.to_thread(self.function, **bound)
+            async with clock:
+                if inspect.iscoroutinefunction(self.function):
+                    result = await cast("Awaitable[Any]", self.function(**bound))
+                else:
+                    result = await asyncio.to_thread(self.function, **bound)
         except self.reports as error:
             raise ToolError(f"{type(error).__name__}: {error}") from error
+        except TimeoutError as error:
+            if not clock.expired():
+                raise
+            raise ToolError(f"timed out after {self.timeout:g} seconds") from error
         return _as_text(result)
 
 
@@ -112,6 +120,7 @@ def tool(
     keep_full: bool = True,
     concurrency: Concurrency = Concurrency.PARALLEL,
     reports: tuple[type[Exception], ...] = (),
+    timeout: float | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -125,6 +134,7 @@ def tool(
     keep_full: bool = True,
     concurrency: Concurrency = Concurrency.PARALLEL,
     reports: tuple[type[Exception], ...] = (),
+    timeout: float | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function; name, description and schema come from it unless given.
 
@@ -152,6 +162,7 @@ def tool(
             keep_full=keep_full,
             concurrency=concurrency,
             reports=reports,
+            timeout=timeout,
         )
 
     return build if function is None else build(function)

@@ -1,8 +1,8 @@
 """Runs the tool calls of one turn: at the same time where they allow it, one reply each.
 
 All calls are checked before the first one runs. A call that can't run is answered at once; the
-others run together, except that calls of an `ordered` tool run in call order and an `exclusive`
-call runs alone, after all calls before it and before all calls after it.
+others run together, at most 16 at a time, except that calls of an `ordered` tool run in call order
+and an `exclusive` call runs alone, after all calls before it and before all calls after it.
 
 Whatever ends the phase early (a budget, a cancellation, dead infrastructure), no task is left.
 """
@@ -22,6 +22,7 @@ from treadle_agent_loop.tools import CheckedCall, ToolRegistry, ToolReply, bad_c
 from treadle_agent_loop.workspace import Workspace
 from treadle_parsers import CallStatus, ToolCall
 
+_AT_ONCE = 16
 _DAMAGE = {
     CallStatus.INVALID_JSON: "The call could not be read: it is not valid JSON. Write it again.",
     CallStatus.TRUNCATED: "The call was cut off before its end. Write it again, complete.",
@@ -70,6 +71,7 @@ class ToolPhase:
     def __init__(self, turn: int, calls: Sequence[ToolCall], registry: ToolRegistry) -> None:
         self.turn = turn
         self.states = [_check(call, registry) for call in calls]
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(
         self,
@@ -112,18 +114,19 @@ class ToolPhase:
         for earlier in before:
             await earlier.done.wait()
         checked = cast("CheckedCall", state.checked)
-        if observer is not None:
-            observer.on_tool_start(self.turn, state.call)
-        state.began = True
-        started = time.monotonic()
-        try:
-            reply = await checked.run(workspace)
-        finally:
-            state.seconds = time.monotonic() - started
-        tool = checked.tool
-        state.reply = await keeper.shorten(
-            reply, tool.result_limit, self._label(state), keep=tool.keep_full
-        )
+        async with self._places:
+            if observer is not None:
+                observer.on_tool_start(self.turn, state.call)
+            state.began = True
+            started = time.monotonic()
+            try:
+                reply = await checked.run(workspace)
+            finally:
+                state.seconds = time.monotonic() - started
+            tool = checked.tool
+            state.reply = await keeper.shorten(
+                reply, tool.result_limit, self._label(state), keep=tool.keep_full
+            )
         state.done.set()
 
     async def _fit(self, keeper: ResultKeeper) -> None:

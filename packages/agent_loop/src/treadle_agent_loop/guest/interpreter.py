@@ -142,7 +142,11 @@ def serve(folder: str, descriptor: int) -> None:
 
     listener = socket.socket(fileno=descriptor)
     listener.settimeout(60)
-    output = capture(os.path.join(folder, OUTPUT))
+    sockets = [listener]
+    # A forked child that lives on must not keep a client waiting.
+    os.register_at_fork(after_in_child=lambda: [entry.close() for entry in sockets])
+    output = os.open(os.path.join(folder, OUTPUT), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    capture(output)
     sys.argv = [""]
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     mine, count = os.getpid(), 0
@@ -153,17 +157,20 @@ def serve(folder: str, descriptor: int) -> None:
             if not os.path.exists(os.path.join(folder, SOCKET)):
                 return
             continue
+        sockets[1:] = [connection]
         connection.settimeout(None)
         code = read_all(connection).decode("utf-8", "replace")
         os.ftruncate(output, 0)
         count += 1
         end_with(connection, True)
         status = run(code, module.__dict__, "<call %d>" % count)
+        capture(output)
         if os.getpid() != mine:
             os._exit(0)  # the code forked, and this is the child
         end_with(connection, False)
         try:
             connection.sendall(status.encode())
+            connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         connection.close()
@@ -186,17 +193,22 @@ def end_with(connection: socket.socket, together: bool) -> None:
         pass
 
 
-def capture(path: str) -> int:
-    """Point both output streams, also those of children, at a file; return its descriptor."""
+def capture(output: int) -> None:
+    """Point both streams at a file, those of children too.
+
+    Code may have closed them, and the next connection must not take their place. Streams that code
+    put in their place stay.
+    """
     import faulthandler
 
-    output = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(output, stream)
-    sys.stdout = open(1, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None or stream.closed or stream is getattr(sys, "__%s__" % name):
+            text = open(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+            setattr(sys, name, text)
     faulthandler.enable(file=2)
-    return output
 
 
 def run(code: str, namespace: dict[str, object], name: str) -> str:

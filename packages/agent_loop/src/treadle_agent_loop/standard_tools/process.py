@@ -84,7 +84,7 @@ async def _log(workspace: Workspace, job: int, first: int, limit: int) -> str:
 async def _waited(workspace: Workspace, status: background.JobStatus, seconds: float) -> str:
     if status.running and not await background.wait(workspace, status.id, seconds):
         state = await _state(workspace, status, _POLLED_LINES)
-        raise ToolError(f"still running after {seconds:g} seconds\n{state}")
+        return f"still running after {seconds:g} seconds\n{state}"
     return await _state(workspace, await background.status(workspace, status.id), _POLLED_LINES)
 
 

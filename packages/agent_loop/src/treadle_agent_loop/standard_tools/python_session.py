@@ -41,7 +41,10 @@ def build_python_session_tool(
         with told_to_model():
             await state_file(workspace, "python/.keep", b"")
             result = await workspace.exec(
-                _command(interpreter, timeout), stdin=encode(code), timeout=timeout + _GRACE
+                _command(interpreter, timeout),
+                stdin=encode(code),
+                timeout=timeout + _GRACE,
+                output_limit=6 * _OUTPUT_BYTES + 1_000,  # JSON writes a byte as six at most
             )
         if result.timed_out:
             raise ToolError(f"{timeout_text(timeout, '')}; {_GONE}")
