@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import os
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,34 @@ def _shared() -> Path | None:
     named = os.environ.get("TREADLE_SHARED")
     places = [Path(named)] if named else [root.parent / "shared", root.parent.parent / "shared"]
     return next((place for place in places if place.is_dir()), None)
+
+
+@pytest.fixture
+def sandbox():
+    """A function that opens a lease of a real sandbox, as an async context manager."""
+    treadle_sandbox = pytest.importorskip("treadle_sandbox", reason="treadle-sandbox isn't here")
+
+    @asynccontextmanager
+    async def lease():
+        backend = treadle_sandbox.LocalBackend(slots=1, min_isolation="auto")
+        async with backend, await backend.lease() as slot:
+            yield slot
+
+    return lease
+
+
+@pytest.fixture
+def commands():
+    """A function that returns the command lines of what runs in a lease's working directory."""
+    script = (
+        'for p in /proc/[0-9]*; do case "$(readlink $p/cwd)" in "$PWD"*) '
+        "tr '\\0' ' ' <$p/cmdline; echo ;; esac; done 2>/dev/null"
+    )
+
+    async def listed(lease):
+        return (await lease.exec(["sh", "-c", script])).stdout.decode().splitlines()
+
+    return listed
 
 
 @pytest.fixture

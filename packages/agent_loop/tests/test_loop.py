@@ -104,7 +104,7 @@ async def test_a_turn_cut_by_its_token_limit_runs_nothing_and_answers_every_call
     turn = _turn(call("echo", text="x"), finish_reason=FinishReason.LENGTH)
     result = await AgentLoop(ScriptedModel([turn]), [echo]).run(TASK)
     assert result.stop_reason is StopReason.LENGTH
-    assert result.tool_records[0].outcome is ToolOutcome.BAD_CALL
+    assert result.tool_records[0].outcome is ToolOutcome.NOT_RUN
     assert "token limit" in result.messages[-1]["content"]
 
 
@@ -127,7 +127,7 @@ async def test_the_time_budget_ends_a_rollout_and_answers_what_was_running():
     model = ScriptedModel([_turn(call("hang"), call("echo", text="x"))])
     result = await AgentLoop(model, [hang, echo], rollout_timeout=0.2).run(TASK)
     assert result.stop_reason is StopReason.TIMEOUT
-    assert [record.outcome for record in result.tool_records] == ["bad_call", "ok"]
+    assert [record.outcome for record in result.tool_records] == ["interrupted", "ok"]
     assert [message["role"] for message in result.messages[2:]] == ["assistant", "tool", "tool"]
 
 

@@ -1,4 +1,5 @@
 import treadle_agent_loop
+import treadle_agent_loop.standard_tools
 import treadle_agent_loop.testing
 import treadle_agent_loop.tokens
 
@@ -8,6 +9,8 @@ def test_the_public_names_are_pinned():
     assert set(treadle_agent_loop.__all__) == {
         *("AgentLoop", "AgentLoopError", "ChatClient", "ChatTemplateError", "ChatTokenizer"),
         *("CommandOutput", "CommandResult", "ContextLengthError", "DuplicateToolError"),
+        *("Concurrency", "DropOldest", "LoopObserver", "StopAtLimit", "Summarise"),
+        *("ToolServerError", "UnknownToolsetError"),
         *("FinishReason", "HistoryRewrittenError", "LedgerError", "LedgerReport", "Message"),
         *("ModelClient", "ModelRequestError", "ModelServerError", "ModelSession"),
         *("ModelTimeoutError", "ModelTurn", "RewritePolicy", "RolloutResult", "SamplingParams"),
@@ -18,7 +21,23 @@ def test_the_public_names_are_pinned():
     }
 
 
+def test_the_standard_tools_are_pinned():
+    names = treadle_agent_loop.standard_tools.__all__
+    assert names == sorted(names)
+    tools = ("patch", "process", "python", "python_session", "read_file", "search_files")
+    assert set(names) == {
+        name
+        for tool in (*tools, "terminal", "write_file")
+        for name in (f"{tool}_tool", f"build_{tool}_tool")
+    }
+
+
 def test_every_public_name_exists():
-    for module in (treadle_agent_loop, treadle_agent_loop.testing, treadle_agent_loop.tokens):
+    for module in (
+        treadle_agent_loop,
+        treadle_agent_loop.standard_tools,
+        treadle_agent_loop.testing,
+        treadle_agent_loop.tokens,
+    ):
         for name in module.__all__:
             assert getattr(module, name) is not None

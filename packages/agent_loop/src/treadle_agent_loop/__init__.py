@@ -1,6 +1,7 @@
 """The multi-turn agent loop with exact tokens and logprobs, tools and reward-time tool access."""
 
 from treadle_agent_loop.chat_client import ChatClient
+from treadle_agent_loop.compaction import DropOldest, StopAtLimit, Summarise
 from treadle_agent_loop.context import CommandOutput, ToolContext
 from treadle_agent_loop.errors import (
     AgentLoopError,
@@ -15,8 +16,10 @@ from treadle_agent_loop.errors import (
     TokenProtocolError,
     ToolDefinitionError,
     ToolError,
+    ToolServerError,
     UnknownModelError,
     UnknownToolError,
+    UnknownToolsetError,
 )
 from treadle_agent_loop.loop import AgentLoop
 from treadle_agent_loop.model import (
@@ -30,6 +33,7 @@ from treadle_agent_loop.model import (
     Segment,
     Usage,
 )
+from treadle_agent_loop.observer import LoopObserver
 from treadle_agent_loop.rollout import RolloutResult, StopReason, ToolOutcome, ToolRecord
 from treadle_agent_loop.standard_tools import (
     build_python_tool,
@@ -40,7 +44,7 @@ from treadle_agent_loop.standard_tools import (
 from treadle_agent_loop.token_client import TokenClient
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 from treadle_agent_loop.tokens.planning import RewritePolicy
-from treadle_agent_loop.tools import Tool, ToolRegistry, ToolReply, tool
+from treadle_agent_loop.tools import Concurrency, Tool, ToolRegistry, ToolReply, tool
 from treadle_agent_loop.workspace import CommandResult, Workspace
 
 __all__ = [
@@ -51,12 +55,15 @@ __all__ = [
     "ChatTokenizer",
     "CommandOutput",
     "CommandResult",
+    "Concurrency",
     "ContextLengthError",
+    "DropOldest",
     "DuplicateToolError",
     "FinishReason",
     "HistoryRewrittenError",
     "LedgerError",
     "LedgerReport",
+    "LoopObserver",
     "Message",
     "ModelClient",
     "ModelRequestError",
@@ -68,7 +75,9 @@ __all__ = [
     "RolloutResult",
     "SamplingParams",
     "Segment",
+    "StopAtLimit",
     "StopReason",
+    "Summarise",
     "TokenClient",
     "TokenProtocolError",
     "Tool",
@@ -79,8 +88,10 @@ __all__ = [
     "ToolRecord",
     "ToolRegistry",
     "ToolReply",
+    "ToolServerError",
     "UnknownModelError",
     "UnknownToolError",
+    "UnknownToolsetError",
     "Usage",
     "Workspace",
     "build_python_tool",

@@ -21,3 +21,19 @@ def last_lines(text: str, count: int) -> str:
     if len(lines) <= count:
         return "\n".join(lines)
     return "\n".join([f"[... {len(lines) - count} lines cut ...]", *lines[-count:]])
+
+
+def preview(text: str, limit: int, path: str) -> str:
+    """Return head and tail of a text that is too long, around a note that names its full copy.
+
+    Cuts are moved to line ends where one is near.
+    """
+    head_end = limit * 2 // 3
+    tail_start = len(text) - (limit - head_end)
+    line_end = text.rfind("\n", head_end - head_end // 4, head_end)
+    line_start = text.find("\n", tail_start, tail_start + (len(text) - tail_start) // 4)
+    head = text[: line_end if line_end != -1 else head_end]
+    tail = text[line_start + 1 if line_start != -1 else tail_start :]
+    cut = len(text) - len(head) - len(tail)
+    note = f"[... {cut} of {len(text)} characters cut; the full text is in {path} ...]"
+    return f"{head}\n{note}\n{tail}"

@@ -15,6 +15,8 @@
     |-- ToolDefinitionError   (TypeError)       a function can't become a tool
     |-- DuplicateToolError    (ValueError)      two tools with one name
     |-- UnknownToolError      (LookupError)     no tool of that name
+    |-- UnknownToolsetError   (LookupError)     no toolset of that name
+    |-- ToolServerError       (ConnectionError) an MCP server died, or can't be started
     `-- ToolError             (RuntimeError)    raised by tools: its text is for the model
 
 What the model does wrong is never an exception: malformed calls, bad arguments and failing tools
@@ -92,6 +94,14 @@ class DuplicateToolError(AgentLoopError, ValueError):
 
 class UnknownToolError(AgentLoopError, LookupError):
     """No tool of that name; the message lists those there are."""
+
+
+class UnknownToolsetError(AgentLoopError, LookupError):
+    """No toolset of that name; the message lists those there are."""
+
+
+class ToolServerError(AgentLoopError, ConnectionError):
+    """A server of tools can't be started or reached, or died; the rollout can't go on."""
 
 
 class ToolError(AgentLoopError, RuntimeError):

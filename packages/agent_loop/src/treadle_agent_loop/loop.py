@@ -2,92 +2,35 @@
 
 One loop serves every model: what differs between a chat server and a token-exact engine is in the
 session. Tools go to the session as `tools=`; nothing about them is written into the conversation.
-Every call of a turn gets exactly one reply, in call order, whatever became of it; independent calls
-run at the same time.
+Every call of a turn gets exactly one reply, in call order, whatever became of it.
 
 A rollout that goes badly is a result with a stop reason. Failing infrastructure (server, sandbox)
 raises. Cancelling `run` cancels the request and the tools it waits for, and leaves no task behind.
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Protocol
 
-from treadle_agent_loop.errors import AgentLoopError, ContextLengthError
-from treadle_agent_loop.model import (
-    FinishReason,
-    Message,
-    ModelClient,
-    ModelSession,
-    ModelTurn,
-    SamplingParams,
-    Usage,
-)
-from treadle_agent_loop.rollout import RolloutResult, StopReason, ToolOutcome, ToolRecord
-from treadle_agent_loop.tools import Tool, ToolRegistry, ToolReply
+from treadle_agent_loop.budgets import Budgets
+from treadle_agent_loop.compaction import ContextPolicy, StopAtLimit
+from treadle_agent_loop.model import Message, ModelClient, SamplingParams
+from treadle_agent_loop.observer import LoopObserver
+from treadle_agent_loop.rollout import RolloutResult, StopReason
+from treadle_agent_loop.running import OUT_OF_TIME, LoopSettings, RunningRollout
+from treadle_agent_loop.tools import Tool, ToolRegistry
 from treadle_agent_loop.workspace import Workspace
-from treadle_parsers import CallStatus, ToolCall
 
-_CUT_BY_LENGTH = "Not run: the answer was cut off at its token limit."
-_OUT_OF_TIME = "Not run to its end: the time for this task ran out."
-_DAMAGE = {
-    CallStatus.INVALID_JSON: "The call could not be read: it is not valid JSON. Write it again.",
-    CallStatus.TRUNCATED: "The call was cut off before its end. Write it again, complete.",
-    CallStatus.MISSING_NAME: "The call names no tool.",
-}
+DEFAULT_TURN_RESULT_LIMIT = 64_000
 
 
-class _Timed(NamedTuple):
-    reply: ToolReply
-    seconds: float
+class ToolSource(Protocol):
+    """Something that has tools only while it is open, for example a server; opened per rollout."""
 
-
-@dataclass(slots=True)
-class _Progress:
-    """What a running rollout has gathered; becomes the result."""
-
-    messages: list[Message]
-    turns: int = 0
-    records: list[ToolRecord] = field(default_factory=list[ToolRecord])
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    model_seconds: float = 0.0
-    tool_seconds: float = 0.0
-    open_calls: Sequence[ToolCall] = ()
-    """Calls of the last turn that have no reply in `messages` yet."""
-    replies: dict[int, _Timed] = field(default_factory=dict[int, _Timed])
-    """Finished replies to them, by call index."""
-
-    def add_turn(self, turn: ModelTurn) -> None:
-        self.messages.append(turn.message)
-        self.turns += 1
-        self.prompt_tokens += turn.usage.prompt_tokens
-        self.completion_tokens += turn.usage.completion_tokens
-        self.model_seconds += turn.seconds
-        self.open_calls = turn.tool_calls
-
-    def settle(self, otherwise: str) -> None:
-        """Answer every open call in call order; `otherwise` goes to those without a reply."""
-        missing = _Timed(ToolReply(outcome=ToolOutcome.BAD_CALL, text=otherwise), 0.0)
-        for call in self.open_calls:
-            timed = self.replies.get(call.index, missing)
-            text = timed.reply.text
-            self.messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
-            self.records.append(
-                ToolRecord(
-                    turn=self.turns - 1,
-                    name=call.name,
-                    arguments=call.arguments,
-                    call_id=call.id,
-                    outcome=timed.reply.outcome,
-                    result=text,
-                    seconds=timed.seconds,
-                )
-            )
-        self.open_calls = ()
-        self.replies.clear()
+    def open(self) -> AbstractAsyncContextManager[Sequence[Tool]]:
+        """Open it and yield its tools."""
+        ...
 
 
 class AgentLoop:
@@ -103,15 +46,38 @@ class AgentLoop:
         max_turns: int = 10,
         sampling: SamplingParams | None = None,
         rollout_timeout: float | None = None,
+        max_tool_seconds: float | None = None,
+        max_generated_tokens: int | None = None,
+        max_context_tokens: int | None = None,
+        context_policy: ContextPolicy | None = None,
+        turn_result_limit: int | None = DEFAULT_TURN_RESULT_LIMIT,
+        sources: Sequence[ToolSource] = (),
+        observer: LoopObserver | None = None,
     ) -> None:
-        """`max_turns` counts model answers; `rollout_timeout` bounds a whole run, in seconds."""
-        if max_turns < 1:
-            raise ValueError(f"max_turns must be at least 1, not {max_turns}")
+        """`max_turns` counts model answers; `rollout_timeout` bounds a whole run, in seconds.
+
+        The other `max_...` are the budgets of `Budgets`. `turn_result_limit` bounds the characters
+        of all tool results of one turn together; each tool has its own limit beside it.
+        """
         self.client = client
         self.tools = tools if isinstance(tools, ToolRegistry) else ToolRegistry(tools)
-        self.max_turns = max_turns
+        self.budgets = Budgets(
+            max_turns=max_turns,
+            rollout_seconds=rollout_timeout,
+            tool_seconds=max_tool_seconds,
+            generated_tokens=max_generated_tokens,
+            context_tokens=max_context_tokens,
+        )
         self.sampling = sampling or SamplingParams()
-        self.rollout_timeout = rollout_timeout
+        self.context_policy = context_policy or StopAtLimit()
+        self.sources = tuple(sources)
+        self.observer = observer
+        self._settings = LoopSettings(
+            budgets=self.budgets,
+            sampling=self.sampling,
+            context_policy=self.context_policy,
+            turn_result_limit=turn_result_limit,
+        )
 
     async def run(
         self, messages: Sequence[Message], workspace: Workspace | None = None
@@ -124,81 +90,44 @@ class AgentLoop:
         """
         if not messages:
             raise ValueError("a rollout needs at least one message")
-        session = self.client.session()
-        progress = _Progress(messages=[dict(message) for message in messages])
-        clock = asyncio.timeout(self.rollout_timeout)
+        async with AsyncExitStack() as stack:
+            tools = await self._opened(stack)
+            watch = self.observer.on_start(messages, tools.names) if self.observer else None
+            try:
+                rollout = RunningRollout(
+                    messages,
+                    settings=self._settings,
+                    session=self.client.session(),
+                    tools=tools,
+                    workspace=workspace,
+                    observer=watch,
+                )
+                result = await self._bounded(rollout)
+            except BaseException as error:
+                if watch is not None:
+                    watch.on_error(error)
+                raise
+            if watch is not None:
+                watch.on_finish(result)
+            return result
+
+    async def _opened(self, stack: AsyncExitStack) -> ToolRegistry:
+        """Return the loop's tools and those of its sources, which `stack` closes."""
+        if not self.sources:
+            return self.tools
+        tools = [*self.tools.tools]
+        for source in self.sources:
+            tools += await stack.enter_async_context(source.open())
+        return ToolRegistry(tools, toolsets=self.tools.toolsets)
+
+    async def _bounded(self, rollout: RunningRollout) -> RolloutResult:
+        clock = asyncio.timeout(self.budgets.rollout_seconds)
         try:
             async with clock:
-                stop_reason = await self._converse(session, progress, workspace)
+                stop_reason = await rollout.converse()
         except TimeoutError:
             if not clock.expired():
                 raise
             stop_reason = StopReason.TIMEOUT
-            progress.settle(_OUT_OF_TIME)
-        return RolloutResult(
-            messages=tuple(progress.messages),
-            stop_reason=stop_reason,
-            turns=progress.turns,
-            tool_records=tuple(progress.records),
-            segments=session.segments(),
-            ledger=session.report(),
-            usage=Usage(
-                prompt_tokens=progress.prompt_tokens, completion_tokens=progress.completion_tokens
-            ),
-            model_seconds=progress.model_seconds,
-            tool_seconds=progress.tool_seconds,
-        )
-
-    async def _converse(
-        self, session: ModelSession, progress: _Progress, workspace: Workspace | None
-    ) -> StopReason:
-        schemas = self.tools.schemas()
-        for _ in range(self.max_turns):
-            try:
-                turn = await session.complete(tuple(progress.messages), schemas, self.sampling)
-            except ContextLengthError:
-                if progress.turns == 0:
-                    raise  # the task itself doesn't fit: nothing was rolled out
-                return StopReason.CONTEXT
-            progress.add_turn(turn)
-            if turn.finish_reason is FinishReason.LENGTH:
-                progress.settle(_CUT_BY_LENGTH)
-                return StopReason.LENGTH
-            if not turn.tool_calls:
-                return StopReason.FINISHED
-            await self._run_tools(progress, workspace)
-        return StopReason.MAX_TURNS
-
-    async def _run_tools(self, progress: _Progress, workspace: Workspace | None) -> None:
-        """Run the open calls at the same time and answer them in order."""
-        started = time.monotonic()
-
-        async def run_one(call: ToolCall) -> None:
-            began = time.monotonic()
-            reply = await self._reply_to(call, workspace)
-            progress.replies[call.index] = _Timed(reply, time.monotonic() - began)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for call in progress.open_calls:
-                    group.create_task(run_one(call))
-        except BaseExceptionGroup as failures:
-            raise _first_leaf(failures) from failures
-        finally:
-            progress.tool_seconds += time.monotonic() - started
-        progress.settle(_OUT_OF_TIME)
-
-    async def _reply_to(self, call: ToolCall, workspace: Workspace | None) -> ToolReply:
-        if call.status in _DAMAGE:
-            return ToolReply(outcome=ToolOutcome.BAD_CALL, text=_DAMAGE[call.status])
-        return await self.tools.call(call.name, call.arguments, workspace)
-
-
-def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the most telling failure of a group: our own errors before others."""
-    leaves: list[BaseException] = []
-    for failure in group.exceptions:
-        if isinstance(failure, BaseExceptionGroup):
-            failure = _first_leaf(cast("BaseExceptionGroup[BaseException]", failure))
-        leaves.append(failure)
-    return next((leaf for leaf in leaves if isinstance(leaf, AgentLoopError)), leaves[0])
+            rollout.settle(OUT_OF_TIME)
+        return rollout.result(stop_reason)

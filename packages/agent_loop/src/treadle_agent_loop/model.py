@@ -60,6 +60,8 @@ class ModelTurn:
     usage: Usage
     seconds: float
     """Wall-clock time of the request."""
+    cut_by_context: bool = False
+    """Whether the end of the context window cut the answer off, not its own token limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

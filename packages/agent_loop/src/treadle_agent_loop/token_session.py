@@ -67,7 +67,10 @@ class TokenSession:
         bounded = _bounded(sampling, len(plan.ids), facts.context_length)
         turn, self._turns = self._turns, self._turns + 1
         completion = await client.complete(plan.ids, bounded, turn=turn)
-        return self._record(plan, completion)
+        answer = self._record(plan, completion)
+        if completion.length_stop and bounded.max_tokens < sampling.max_tokens:
+            return replace(answer, cut_by_context=True)
+        return answer
 
     def segments(self) -> tuple[Segment, ...]:
         """Return every segment of the rollout; see `TokenLedger.segments`."""

@@ -1,88 +1,32 @@
-"""Tools: functions the model can call, and the registry that checks and runs the calls.
+"""The tools of a rollout: the registry checks the model's calls and runs those that are sound.
 
-A tool's function takes the arguments by name and, when its first parameter is annotated
-`Workspace`, the rollout's workspace, which the model never sees. It returns text (or anything JSON
-can hold). It raises `ToolError` to tell the model what went wrong; every other exception is a
-failure of the infrastructure and propagates. Arguments are checked against the schema before
-anything runs.
+Arguments are checked against the schema before anything runs; what doesn't fit is never executed,
+not even as `{}`, and the model is told what was wrong with it.
 """
 
-import asyncio
-import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, cast, overload
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 from treadle_agent_loop.clipping import clip_middle
-from treadle_agent_loop.errors import (
-    DuplicateToolError,
-    ToolDefinitionError,
-    ToolError,
-    UnknownToolError,
-)
+from treadle_agent_loop.definition import DEFAULT_RESULT_LIMIT, Concurrency, Tool, tool
+from treadle_agent_loop.errors import DuplicateToolError, ToolError, UnknownToolError
 from treadle_agent_loop.rollout import ToolOutcome
-from treadle_agent_loop.schema import JsonSchema, describe
-from treadle_agent_loop.validation import ArgumentValidator
 from treadle_agent_loop.workspace import Workspace
 from treadle_parsers import ToolSchema
 
-DEFAULT_RESULT_LIMIT = 16_000
+__all__ = [
+    "DEFAULT_RESULT_LIMIT",
+    "CheckedCall",
+    "Concurrency",
+    "Tool",
+    "ToolRegistry",
+    "ToolReply",
+    "tool",
+]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Tool:
-    """One callable tool."""
-
-    name: str
-    """What the model calls it."""
-    description: str
-    parameters: JsonSchema = field(repr=False)
-    """JSON schema of the arguments, an `object`."""
-    function: Callable[..., Any] = field(repr=False)
-    """Sync functions run in a thread; prefer async ones, which can be cancelled."""
-    nullable: frozenset[str] = frozenset()
-    """Parameters for which an explicit null counts as left out."""
-    workspace_parameter: str | None = None
-    """Name under which the workspace is injected."""
-    result_limit: int = DEFAULT_RESULT_LIMIT
-    """Characters of a result that reach the model; longer ones keep head and tail."""
-
-    @cached_property
-    def schema(self) -> ToolSchema:
-        """The entry for an OpenAI `tools=` list."""
-        function = {
-            "name": self.name,
-            "description": self.description,
-            "parameters": self.parameters,
-        }
-        return {"type": "function", "function": function}
-
-    @cached_property
-    def validator(self) -> ArgumentValidator:
-        """The compiled argument schema."""
-        return ArgumentValidator(self.parameters)
-
-    async def run(self, arguments: Mapping[str, Any], workspace: Workspace | None) -> str:
-        """Run the function and return its result as text, unclipped.
-
-        Raises:
-            ToolError: the tool's own report of a failure, for the model.
-            ToolDefinitionError: the tool needs a workspace and there is none.
-        """
-        bound = dict(arguments)
-        if self.workspace_parameter is not None:
-            if workspace is None:
-                raise ToolDefinitionError(
-                    f"tool {self.name!r} needs a workspace; pass one to the loop's run()"
-                )
-            bound[self.workspace_parameter] = workspace
-        if inspect.iscoroutinefunction(self.function):
-            result = await cast("Awaitable[Any]", self.function(**bound))
-        else:
-            result = await asyncio.to_thread(self.function, **bound)
-        return _as_text(result)
+_REFUSAL_LIMIT = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +35,11 @@ class ToolReply:
 
     outcome: ToolOutcome
     text: str
-    """The text for the model, at most the tool's `result_limit` plus a note."""
+    """The text for the model."""
+    schema_valid: bool = True
+    """Whether the tool exists and the arguments fit its schema."""
+    kept_at: str = ""
+    """Where in the workspace the full text is, when `text` is a part of it."""
 
     @property
     def ok(self) -> bool:
@@ -99,58 +47,33 @@ class ToolReply:
         return self.outcome is ToolOutcome.OK
 
 
-@overload
-def tool(function: Callable[..., Any], /) -> Tool: ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedCall:
+    """A call that may run: a known tool and arguments that fit its schema."""
 
+    tool: Tool
+    arguments: Mapping[str, Any]
 
-@overload
-def tool(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    result_limit: int = DEFAULT_RESULT_LIMIT,
-) -> Callable[[Callable[..., Any]], Tool]: ...
+    async def run(self, workspace: Workspace | None) -> ToolReply:
+        """Run the tool; its text is complete, however long.
 
-
-def tool(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    result_limit: int = DEFAULT_RESULT_LIMIT,
-) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Make a tool of a function; name, description and schema come from it unless given.
-
-    Raises:
-        ToolDefinitionError: a parameter has no annotation, or one that JSON can't express.
-    """
-
-    def build(target: Callable[..., Any]) -> Tool:
-        signature = describe(target)
-        text = description if description is not None else signature.description
-        if not text:
-            raise ToolDefinitionError(
-                f"tool function {target.__name__!r} has no docstring; the model needs a description"
-            )
-        return Tool(
-            name=name or target.__name__,
-            description=text,
-            parameters=signature.parameters,
-            function=target,
-            nullable=signature.nullable,
-            workspace_parameter=signature.workspace_parameter,
-            result_limit=result_limit,
-        )
-
-    return build if function is None else build(function)
+        Exceptions other than `ToolError` propagate: they are failures of the infrastructure, not
+        of the model.
+        """
+        try:
+            text, outcome = await self.tool.run(self.arguments, workspace), ToolOutcome.OK
+        except ToolError as error:
+            text, outcome = str(error), ToolOutcome.TOOL_ERROR
+        return ToolReply(outcome=outcome, text=text)
 
 
 class ToolRegistry:
     """The tools of one rollout, by name, in the order given."""
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool] = (), *, toolsets: Iterable[str] = ()) -> None:
+        """`toolsets` are the names that the tools were chosen by; they go on the record."""
         self._tools: dict[str, Tool] = {}
+        self.toolsets = tuple(toolsets)
         for entry in tools:
             self.add(entry)
 
@@ -165,6 +88,11 @@ class ToolRegistry:
             raise DuplicateToolError(f"two tools are named {entry.name!r}; rename one of them")
         _ = entry.validator  # an invalid schema shows here, not in the middle of a rollout
         self._tools[entry.name] = entry
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools in order."""
+        return tuple(self._tools.values())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,32 +113,40 @@ class ToolRegistry:
             raise UnknownToolError(f"there is no tool {name!r}; the tools are: {self._listing()}")
         return self._tools[name]
 
-    async def call(
-        self, name: str, arguments: str | Mapping[str, Any], workspace: Workspace | None
-    ) -> ToolReply:
-        """Check one call and run it; what the model got wrong comes back as text.
+    def check(self, name: str, arguments: str | Mapping[str, Any]) -> CheckedCall | ToolReply:
+        """Check a call without running it; return the reply to the model when it isn't sound.
 
-        `arguments` is the JSON text the model wrote, or the decoded object. Exceptions other than
-        `ToolError` propagate: they are failures of the infrastructure, not of the model.
+        `arguments` is the JSON text the model wrote, or the decoded object.
         """
         if name not in self._tools:
-            return _bad_call(f"There is no tool named {name!r}. The tools are: {self._listing()}.")
+            return bad_call(f"There is no tool named {name!r}. The tools are: {self._listing()}.")
         entry = self._tools[name]
         try:
             decoded = json.loads(arguments) if isinstance(arguments, str) else dict(arguments)
         except (ValueError, RecursionError) as error:
-            return _bad_call(f"The arguments of {name!r} are not valid JSON: {error}.")
+            return bad_call(f"The arguments of {name!r} are not valid JSON: {error}.")
         if isinstance(decoded, dict):
             given = cast("dict[str, Any]", decoded).items()
             decoded = {k: v for k, v in given if v is not None or k not in entry.nullable}
         problem = entry.validator.problem(decoded)
         if problem is not None:
-            return _bad_call(f"The arguments of {name!r} don't fit its schema: {problem}.")
-        try:
-            text, outcome = await entry.run(decoded, workspace), ToolOutcome.OK
-        except ToolError as error:
-            text, outcome = str(error), ToolOutcome.TOOL_ERROR
-        return ToolReply(outcome=outcome, text=clip_middle(text, entry.result_limit))
+            return bad_call(f"The arguments of {name!r} don't fit its schema: {problem}.")
+        return CheckedCall(tool=entry, arguments=cast("dict[str, Any]", decoded))
+
+    async def call(
+        self, name: str, arguments: str | Mapping[str, Any], workspace: Workspace | None
+    ) -> ToolReply:
+        """Check one call and run it; what the model got wrong comes back as text.
+
+        A long text is cut to the tool's `result_limit` plus a note. Exceptions other than
+        `ToolError` propagate.
+        """
+        checked = self.check(name, arguments)
+        if isinstance(checked, ToolReply):
+            return checked
+        reply = await checked.run(workspace)
+        text = clip_middle(reply.text, checked.tool.result_limit)
+        return ToolReply(outcome=reply.outcome, text=text)
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools
@@ -222,11 +158,10 @@ class ToolRegistry:
         return ", ".join(self._tools) or "(none)"
 
 
-def _bad_call(text: str) -> ToolReply:
-    return ToolReply(outcome=ToolOutcome.BAD_CALL, text=clip_middle(text, 2_000))
-
-
-def _as_text(result: Any) -> str:
-    if isinstance(result, str):
-        return result
-    return "" if result is None else json.dumps(result, ensure_ascii=False)
+def bad_call(text: str) -> ToolReply:
+    """Make the reply to a call that can't run."""
+    return ToolReply(
+        outcome=ToolOutcome.BAD_CALL,
+        text=clip_middle(text, _REFUSAL_LIMIT),
+        schema_valid=False,
+    )

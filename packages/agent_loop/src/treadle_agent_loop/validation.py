@@ -22,8 +22,8 @@ _COMPOSING = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "patternPropert
 class ArgumentValidator:
     """A compiled argument schema."""
 
-    def __init__(self, parameters: JsonSchema) -> None:
-        """Compile a schema.
+    def __init__(self, parameters: JsonSchema, *, closed: bool = True) -> None:
+        """Compile a schema; `closed` refuses unnamed properties where it doesn't say.
 
         Raises:
             ToolDefinitionError: it isn't a valid JSON schema.
@@ -34,8 +34,9 @@ class ArgumentValidator:
             raise ToolDefinitionError(
                 f"the parameters are no valid JSON schema: {error.message}"
             ) from error
-        closed = {} if _COMPOSING & parameters.keys() else {"additionalProperties": False}
-        self._validator: Any = Draft202012Validator({**closed, **parameters, "type": "object"})
+        closing = closed and not _COMPOSING & parameters.keys()
+        defaults = {"additionalProperties": False} if closing else {}
+        self._validator: Any = Draft202012Validator({**defaults, **parameters, "type": "object"})
 
     def problem(self, arguments: Any) -> str | None:
         """Return what is wrong with decoded arguments, or None."""

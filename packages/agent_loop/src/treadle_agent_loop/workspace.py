@@ -5,8 +5,12 @@ satisfies it structurally, and so does anything else with these methods. Expecte
 codes, timeouts) are values; only dead infrastructure raises.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from treadle_agent_loop.errors import ToolError
 
 
 class CommandResult(Protocol):
@@ -71,3 +75,36 @@ class Workspace(Protocol):
     async def write_file(self, path: str, data: bytes) -> None:
         """Write a file and create its parent folders."""
         ...
+
+
+@runtime_checkable
+class TransferWorkspace(Protocol):
+    """A workspace that moves files and whole folders itself, as sandbox leases do."""
+
+    async def upload(self, source: Path, target: str = ".") -> int:
+        """Copy a file or a folder into the workspace; return the number of files."""
+        ...
+
+    async def download(self, source: str, target: Path, *, limit: int = 64_000_000) -> int:
+        """Copy a file or a folder out of the workspace; return the number of files."""
+        ...
+
+
+@contextmanager
+def told_to_model() -> Generator[None]:
+    """Turn what a workspace refuses (no such file, no room, a bad path) into a `ToolError`.
+
+    Lost connections and timeouts of the workspace itself are no answer to the model: they pass.
+    """
+    try:
+        yield
+    except (ConnectionError, TimeoutError):
+        raise
+    except (OSError, ValueError) as error:
+        raise ToolError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

@@ -7,7 +7,7 @@ them isn't reproduced, and such turns are counted as not comparable.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from treadle_agent_loop.errors import ChatTemplateError
@@ -19,7 +19,7 @@ from treadle_agent_loop.proof.saved import SavedRollout
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 from treadle_agent_loop.tokens.guard import unguard
 from treadle_agent_loop.tokens.meter import Divergence, classify
-from treadle_agent_loop.tokens.spans import Provenance
+from treadle_agent_loop.tokens.spans import Origin, Provenance
 
 
 class TextProof:
@@ -35,7 +35,7 @@ class TextProof:
 
     def check(self, rollout: SavedRollout) -> Iterator[Breach]:
         """Yield every broken promise; expects a rollout in which `check_tokens` found nothing."""
-        for layout in lay_out(rollout.segments):
+        for layout in _of_saved_conversation(lay_out(rollout.segments)):
             for placed in layout.spans:
                 index = placed.span.message
                 if not (placed.sampled and placed.own) or index >= len(rollout.messages):
@@ -121,6 +121,19 @@ class TextProof:
         except ChatTemplateError:
             return None
         return Counter(self._tokenizer.encode(text))
+
+
+def _of_saved_conversation(layouts: Sequence[Layout]) -> list[Layout]:
+    """Return the segments of the conversation that was saved: the last one and its ancestors, back
+    to where its history begins. Those of conversations before a compaction aren't among them.
+    """
+    found: list[Layout] = []
+    index: int | None = len(layouts) - 1 if layouts else None
+    while index is not None:
+        segment = layouts[index].segment
+        found.insert(0, layouts[index])
+        index = segment.parent if segment.origin in (Origin.FORK, Origin.REWRITE) else None
+    return found
 
 
 def _next_answer(layout: Layout, placed: Placed) -> int:

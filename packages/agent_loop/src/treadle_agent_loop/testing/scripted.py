@@ -28,8 +28,12 @@ class ScriptedTurn:
     calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason | None = None
     """By default `tool_calls` with calls, else `stop`."""
+    cut_by_context: bool = False
+    """Whether a `length` was that of the context window."""
     error: Exception | None = None
     """Raised instead of answering."""
+    usage: Usage | None = None
+    """By default as many prompt tokens as messages, and one generated token."""
 
 
 Script = Sequence[ScriptedTurn | str] | Callable[[Sequence[Message]], ScriptedTurn | str]
@@ -101,8 +105,9 @@ class ScriptedSession:
             message=assistant_message(turn.content, turn.reasoning, calls),
             tool_calls=calls,
             finish_reason=turn.finish_reason or default,
-            usage=Usage(prompt_tokens=len(messages), completion_tokens=1),
+            usage=turn.usage or Usage(prompt_tokens=len(messages), completion_tokens=1),
             seconds=0.0,
+            cut_by_context=turn.cut_by_context,
         )
 
     def segments(self) -> tuple[Segment, ...]:

@@ -6,6 +6,7 @@ Never give it what a real model wrote: nothing keeps a command inside the folder
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+_MARK = "TREADLE_HOST_WORKSPACE"
+"""A variable by which the processes of a workspace are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,8 @@ class HostWorkspace:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Delete the folder; safe to call twice."""
+        """End what still runs and delete the folder; safe to call twice."""
+        await asyncio.to_thread(_end_processes, f"{_MARK}={self._folder}".encode())
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def exec(
@@ -69,14 +74,21 @@ class HostWorkspace:
         timeout: float = 30.0,
         output_limit: int = 1_000_000,
     ) -> HostCommandResult:
-        """Run one command in a process group of its own; nothing of it survives the call."""
+        """Run one command in a process group of its own.
+
+        What it leaves in that group ends with the call, daemons with the workspace (on Linux).
+        """
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self._folder / (workdir or "."),
-            env={"PATH": os.environ.get("PATH", os.defpath), **(env or {})},
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                _MARK: str(self._folder),
+                **(env or {}),
+            },
             start_new_session=True,
         )
         await self._count(1)
@@ -110,12 +122,24 @@ class HostWorkspace:
             self._changed.notify_all()
 
     async def read_file(self, path: str, *, limit: int = 16_000_000) -> bytes:
-        """Return at most `limit` bytes of a file. Raises FileNotFoundError."""
+        """Return a file's bytes. Raises FileNotFoundError, and OSError for more than `limit`."""
         data = await asyncio.to_thread((self._folder / path).read_bytes)
-        return data[:limit]
+        if len(data) > limit:
+            raise OSError(errno.EFBIG, f"more than the limit of {limit}", path)
+        return data
 
     async def write_file(self, path: str, data: bytes) -> None:
         """Write a file and create its parent folders."""
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(target.write_bytes, data)
+
+
+def _end_processes(mark: bytes) -> None:
+    """Kill the processes whose environment holds a mark."""
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in entry.read_bytes().split(b"\0"):
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+        except OSError:
+            continue  # gone, or another user's
