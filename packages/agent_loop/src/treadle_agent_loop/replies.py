@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -68,7 +68,7 @@ def read_object(body: bytes, path: str) -> dict[str, Any]:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
+def reading(what: str) -> Generator[None]:
     """Read an answer: whatever its shape does to the code that reads it is the server's failure.
 
     Raises:
