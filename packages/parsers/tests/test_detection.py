@@ -97,3 +97,29 @@ def test_a_text_in_a_format_has_that_format_among_its_candidates(name):
     )
     found = detect(text=get_parser(name).render([call]))
     assert name in found.candidates
+
+
+def test_a_text_with_a_malformed_call_still_names_its_format():
+    text = '<tool_call>\n{"name": "f", "arguments": {,}}\n</tool_call>\n' + (
+        '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
+    )
+    assert "hermes" in detect(text=text).candidates
+
+
+def test_the_format_that_explains_most_of_a_text_fits_best():
+    found = detect(text='<tool_calls>[{"name": "f", "arguments": {"x": 1}}]</tool_calls>')
+    assert "json_array" not in found.candidates  # it leaves the tags as content
+    assert "jamba" in found.candidates
+
+
+def test_of_formats_that_read_alike_those_that_write_so_fit_best():
+    texts = {
+        "deepseek_v3": "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n"
+        '```json\n{"x": 1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        "deepseek_v31": '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{"x": 1}'
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    }
+    for name, text in texts.items():
+        found = detect(text=text)
+        assert found.name == name
+        assert any("as they are rendered" in line for line in found.evidence)

@@ -15,6 +15,7 @@ from treadle_parsers.shapes import (
     Choice,
     Json,
     Literal,
+    Pattern,
     RawText,
     Repeated,
     Sequential,
@@ -24,6 +25,14 @@ from treadle_parsers.shapes import (
 
 PARSERS = sorted({get_parser(name).name for name in list_parsers()})
 every_format = pytest.mark.parametrize("name", PARSERS)
+every_way = pytest.mark.parametrize(
+    ("name", "dialect"),
+    [
+        (name, dialect)
+        for name in PARSERS
+        for dialect in ("default", *(one.name for one in get_parser(name).format.dialects))
+    ],
+)
 PARAMETERS = {
     "type": "object",
     "properties": {
@@ -40,6 +49,8 @@ TOOLS = [
     {"type": "function", "function": {"name": "get_it", "parameters": PARAMETERS}},
     {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}},
 ]
+WORDS = ["0", "17", "aB3dE6gH9", "'a b'", "'it\\'s'", "''"]
+"""Texts for patterns."""
 VALUES: dict[str, Any] = {"string": "a b", "integer": 3, "boolean": True}
 
 
@@ -61,6 +72,8 @@ def generate(shape: Shape, rng: random.Random) -> str:
             return json.dumps(value(schema))
         case RawText(stop):
             return rng.choice(["", "a b", "x < y\n\n  z"]) + stop
+        case Pattern(regex):
+            return rng.choice([word for word in WORDS if re.fullmatch(regex, word)])
         case Sequential(parts):
             return "".join(generate(part, rng) for part in parts)
         case Choice(options):
@@ -69,11 +82,11 @@ def generate(shape: Shape, rng: random.Random) -> str:
             return separator.join(generate(item, rng) for _ in range(rng.randint(1, 3)))
 
 
-@every_format
-def test_what_the_shape_generates_is_read_without_a_flaw(name):
+@every_way
+def test_what_the_shape_generates_is_read_without_a_flaw(name, dialect):
     parser = get_parser(name)
     tools = [ToolShape("get_it", PARAMETERS), ToolShape("now", {"type": "object"})]
-    shape = parser.format.bodies[0].shape(tools)
+    shape = parser.format.in_dialect(dialect).bodies[0].shape(tools)
     rng = random.Random(5)
     for _ in range(40):
         text = generate(shape, rng)
@@ -84,18 +97,19 @@ def test_what_the_shape_generates_is_read_without_a_flaw(name):
         assert message.content == "", text
 
 
-@every_format
-def test_every_rule_of_the_grammar_is_defined(name):
-    rules = dict(line.split(" ::= ", 1) for line in get_parser(name).gbnf(TOOLS).splitlines())
+@every_way
+def test_every_rule_of_the_grammar_is_defined(name, dialect):
+    grammar = get_parser(name).gbnf(TOOLS, dialect=dialect)
+    rules = dict(line.split(" ::= ", 1) for line in grammar.splitlines())
     assert "root" in rules
     for body in rules.values():
         bare = re.sub(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\{[^}]*\}', " ", body)
         assert set(re.findall(r"[a-z][a-z0-9]*", bare)) <= set(rules)
 
 
-@every_format
-def test_every_tag_begins_with_its_trigger(name):
-    tag = get_parser(name).structural_tag(TOOLS)
+@every_way
+def test_every_tag_begins_with_its_trigger(name, dialect):
+    tag = get_parser(name).structural_tag(TOOLS, dialect=dialect)
     assert json.loads(json.dumps(tag)) == tag
     (trigger,) = tag["format"]["triggers"]
     assert trigger

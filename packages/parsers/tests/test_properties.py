@@ -1,8 +1,9 @@
 """What holds for every format and every text: any cut gives the same record, nothing raises,
-nothing is lost.
+nothing is lost, and what was said stays said.
 """
 
 import json
+import random
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -11,12 +12,27 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parser_fuzz.cases import REASONS, Case
+from parser_fuzz.checks import check
+from parser_fuzz.mutations import changed, mutated, rendered
 
-from treadle_parsers import CallStatus, Parser, Span, ToolCall, get_parser, list_parsers
-from treadle_parsers.testing import check_text, cut_at, pieces
+from treadle_parsers import (
+    ArgumentsDelta,
+    CallStatus,
+    Parser,
+    Span,
+    ToolCall,
+    get_parser,
+    list_parsers,
+)
+from treadle_parsers.testing import check_text, cut_at, pieces, told
 
 PARSERS = sorted({get_parser(name).name for name in list_parsers()})
 every_format = pytest.mark.parametrize("name", PARSERS)
+WAYS = [(name, None) for name in PARSERS] + [
+    (name, dialect.name) for name in PARSERS for dialect in get_parser(name).format.dialects
+]
+"""Every format in every dialect."""
 
 SCRAPS = [
     "{",
@@ -138,13 +154,73 @@ def test_damaged_output_gives_one_record_in_any_cut(name, data):
 
 
 @every_format
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_mutated_output_keeps_every_promise(name, seed):
+    draw = random.Random(seed)
+    case = Case(format=name, text=rendered(name, draw), tools=draw.choice(["none", "wide"]))
+    for _ in range(draw.randrange(1, 6)):
+        case = mutated(case, draw, str.swapcase)
+    check(case)
+
+
+@settings(max_examples=400, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_mutated_recordings_keep_every_promise(recorded_cases, seed):
+    draw = random.Random(seed)
+    recorded = draw.choice(recorded_cases)
+    known = [one for one in (recorded.get("parser"), recorded["family"]) if one in list_parsers()]
+    name = get_parser(known[0]).name if known else draw.choice(PARSERS)
+    text = changed(recorded["text"], draw, Case(format=name, text=""))
+    cuts = [pieces(text, 1), pieces(text, draw.randrange(2, 9))]
+    reason, prefix = draw.choice(REASONS), recorded.get("prefix") or ""
+    options = {"tools": recorded["tools"], "prefix": prefix, "finish_reason": reason}
+    check_text(get_parser(name), text, cuts, **options)
+
+
+@every_format
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.integers(1, 9))
+def test_what_was_streamed_is_a_prefix_of_the_record_at_every_moment(name, seed, size):
+    draw = random.Random(seed)
+    text = changed(rendered(name, draw), draw, Case(format=name, text=""))
+    parser = get_parser(name)
+    message = parser.parse(text)
+    stream = parser.stream()
+    events = []
+    for piece in pieces(text, size):
+        events += stream.feed(piece)
+        said = told(events)
+        assert message.content.startswith(said.content)
+        assert message.reasoning.startswith(said.reasoning)
+        for index, one in said.calls.items():
+            final = message.tool_calls[index]
+            assert (one.name, one.id) == (final.name, final.id)
+            assert final.arguments.startswith(one.arguments)
+            assert one.status in (None, final.status)
+
+
+@every_format
+def test_a_string_argument_flows_while_it_is_written(name):
+    parser = get_parser(name)
+    text = parser.render([call("f", {"code": "print('hello', 1)\n" * 50})])
+    stream = parser.stream(tools_for([call("f", {"code": ""})]))
+    arrived = 0
+    for place, piece in enumerate(pieces(text, 4)):
+        events = stream.feed(piece)
+        arrived += sum(len(one.text) for one in events if isinstance(one, ArgumentsDelta))
+        assert arrived >= place * 4 - len(text) // 4
+    assert not stream.close().tool_calls[1:]
+
+
+@pytest.mark.parametrize(("name", "dialect"), WAYS)
 @settings(max_examples=25, deadline=None)
 @given(
     source=st.lists(st.builds(call, NAMES, ARGUMENTS), min_size=1, max_size=3, unique_by=name_of)
 )
-def test_what_is_rendered_is_read_back(name, source):
+def test_what_is_rendered_is_read_back(name, dialect, source):
     parser = get_parser(name)
-    text = parser.render(source, content="Hi there.", reasoning="hm")
+    text = parser.render(source, content="Hi there.", reasoning="hm", dialect=dialect)
     message = check_text(parser, text, [pieces(text, 3)], tools=tools_for(source))
     assert [(c.name, json.loads(c.arguments), c.status) for c in message.tool_calls] == [
         (c.name, json.loads(c.arguments), CallStatus.OK) for c in source

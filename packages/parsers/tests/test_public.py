@@ -1,7 +1,13 @@
 """The public interface: names, registry, errors, and what importing costs."""
 
+import json
+import pkgutil
+import shutil
 import subprocess
 import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +18,13 @@ from treadle_parsers import (
     ParserError,
     StreamClosedError,
     UnknownParserError,
+    formats,
     get_parser,
     list_parsers,
     register_parser,
 )
 from treadle_parsers.bodies.json_call import JsonCall
+from treadle_parsers.catalog import NAMES
 
 PUBLIC = [
     "ArgumentsDelta",
@@ -25,6 +33,7 @@ PUBLIC = [
     "CallStatus",
     "ContentDelta",
     "Detection",
+    "Dialect",
     "DuplicateParserError",
     "Event",
     "Format",
@@ -43,6 +52,7 @@ PUBLIC = [
     "Thinking",
     "ToolCall",
     "ToolSchema",
+    "UnknownDialectError",
     "UnknownParserError",
     "detect",
     "get_parser",
@@ -101,7 +111,10 @@ def test_feeding_a_closed_stream_is_an_error_and_closing_again_is_not():
 def test_importing_loads_no_third_party_module():
     code = (
         "import sys; before = set(sys.modules); import treadle_parsers;"
-        "treadle_parsers.get_parser('hermes');"
+        "[treadle_parsers.get_parser(name) for name in treadle_parsers.list_parsers()];"
+        "treadle_parsers.detect(text='<tool_call>');"
+        "import treadle_parsers.openai, treadle_parsers.tokens, treadle_parsers.testing;"
+        "import treadle_parsers.grammars, treadle_parsers.response_template;"
         "roots = {name.partition('.')[0] for name in set(sys.modules) - before};"
         "print(sorted(roots - set(sys.stdlib_module_names) - {'treadle_parsers'}))"
     )
@@ -109,3 +122,65 @@ def test_importing_loads_no_third_party_module():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_has_complete_types():
+    checker = shutil.which("pyright", path=str(Path(sys.executable).parent))
+    if checker is None:
+        pytest.skip("pyright isn't installed beside this Python")
+    done = subprocess.run(
+        [checker, "--verifytypes", "treadle_parsers", "--ignoreexternal", "--outputjson"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    completeness = json.loads(done.stdout)["typeCompleteness"]
+    unknown = [
+        one["name"]
+        for one in completeness["symbols"]
+        if one["isExported"] and not one["isTypeKnown"]
+    ]
+    assert unknown == []
+    assert completeness["completenessScore"] == 1
+
+
+def test_the_wheel_is_small(tmp_path):
+    builder = shutil.which("uv")
+    if builder is None:
+        pytest.skip("uv isn't installed")
+    package = Path(__file__).parents[1]
+    done = subprocess.run(
+        [builder, "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(package)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode != 0 and "uv_build" in done.stderr:
+        pytest.skip(f"the build backend can't be had: {done.stderr.strip()[-200:]}")
+    assert done.returncode == 0, done.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 300_000
+    names = zipfile.ZipFile(wheel).namelist()
+    assert all(name.split("/")[0].startswith("treadle_parsers") for name in names)
+    assert "treadle_parsers/py.typed" in names
+
+
+def test_the_catalog_holds_the_names_that_the_formats_say():
+    for module, names in NAMES.items():
+        forms = import_module(f"treadle_parsers.formats.{module}").FORMATS
+        said = [name for form in forms for name in (form.name, *form.aliases)]
+        assert sorted(said) == sorted(names), f"bring {module} up to date in catalog.py"
+
+
+def test_the_catalog_holds_every_module_of_formats():
+    modules = {one.name for one in pkgutil.iter_modules(formats.__path__)}
+    assert modules == {*NAMES}
+
+
+def test_a_parser_loads_the_module_of_its_format_and_no_other():
+    code = (
+        "import sys, treadle_parsers as t; t.get_parser('qwen'); t.list_parsers(); "
+        "print([m for m in sys.modules if m.startswith('treadle_parsers.formats.')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "['treadle_parsers.formats.hermes']"

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle_parsers import jsontext, literals
+from treadle_parsers import jsondeep, jsontext, literals
 from treadle_parsers.coercion import to_json
-from treadle_parsers.literals import PYTHON, LiteralScan
-from treadle_parsers.schema import fits, types
+from treadle_parsers.dialects import PYTHON
+from treadle_parsers.fitting import fits
+from treadle_parsers.literals import LiteralScan
+from treadle_parsers.schema import types
 
 RULES = [
     ("02134", {"type": "string"}, '"02134"'),
@@ -143,4 +145,4 @@ def test_json_is_judged_alike_with_and_without_recursion(text):
         valid = False
     else:
         valid = True
-    assert jsontext.valid_without_recursion(text) is valid
+    assert jsondeep.is_valid(text) is valid

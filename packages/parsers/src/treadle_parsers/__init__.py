@@ -13,6 +13,7 @@ from treadle_parsers.errors import (
     RenderError,
     StreamClosedError,
     TemplateError,
+    UnknownDialectError,
     UnknownParserError,
 )
 from treadle_parsers.events import (
@@ -23,7 +24,7 @@ from treadle_parsers.events import (
     Event,
     ReasoningDelta,
 )
-from treadle_parsers.format import Format, Thinking
+from treadle_parsers.format import Dialect, Format, Thinking
 from treadle_parsers.parser import Parser, ParserStream
 from treadle_parsers.records import (
     CallStatus,
@@ -43,6 +44,7 @@ __all__ = [
     "CallStatus",
     "ContentDelta",
     "Detection",
+    "Dialect",
     "DuplicateParserError",
     "Event",
     "Format",
@@ -61,6 +63,7 @@ __all__ = [
     "Thinking",
     "ToolCall",
     "ToolSchema",
+    "UnknownDialectError",
     "UnknownParserError",
     "detect",
     "get_parser",

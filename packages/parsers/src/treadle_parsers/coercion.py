@@ -17,9 +17,10 @@ from treadle_parsers.schema import Schema
 encode: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
 """Write a value as JSON, non-ASCII text as it is."""
 
-_INTEGER = re.compile(r"[-+]?\d+")
-_INTEGRAL = re.compile(r"([-+]?\d+)\.0+")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_INTEGRAL = re.compile(r"([-+]?[0-9]+)\.0+")
+_NOT_IN_NUMBER = re.compile(r"[^-+.0-9eE]")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
 def is_text(declared: Schema | None, root: Schema) -> bool:
@@ -56,6 +57,25 @@ def any_json(text: str) -> str:
     except ValueError:
         return encode(text)
     return text.strip()
+
+
+def can_only_be_text(head: str, declared: Schema | None, root: Schema) -> bool:
+    """Say whether any argument that begins with `head` becomes a string.
+
+    Without a schema any JSON value counts as one. Once true, true for every longer text.
+    """
+    head = head.strip()
+    if not head:
+        return False
+    if head[0] in '{[("':
+        if declared is None:
+            return head[0] == "("
+        wanted = {"{": "object", "[": "array", "(": "array"}.get(head[0])
+        return wanted not in schema.types(declared, root)
+    if head[0] in "+-.0123456789":
+        return _NOT_IN_NUMBER.search(head) is not None
+    word = head.lower()
+    return not any(known.startswith(word) for known in ("true", "false", "null", "none"))
 
 
 def _null(text: str, allowed: frozenset[str]) -> str | None:

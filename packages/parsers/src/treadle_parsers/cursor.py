@@ -8,18 +8,15 @@ where `buffer[0]` stands in the text.
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
+
+from treadle_parsers.lookahead import END, LOOK_AHEAD, whole_markers
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """A reader: yields when it needs more text, returns its result."""
-
-LOOK_AHEAD = 256
-"""Most characters of white space that a look-ahead crosses."""
-
-END = ""
-"""The end of the text, as a part of a look-ahead."""
 
 _NOT_SPACE = re.compile(r"\S")
 
@@ -54,6 +51,16 @@ class Cursor:
         while len(self.buffer) - self.at < size and not self.ended:
             yield
         return self.buffer[self.at : self.at + size]
+
+    def solid(self) -> str:
+        """Consume white space that has arrived; return the character after it, empty when that
+        hasn't arrived.
+        """
+        found = _NOT_SPACE.search(self.buffer, self.at)
+        if found is None:
+            return ""
+        self.at = found.start()
+        return found.group()
 
     def skip_space(self) -> Steps[str]:
         """Consume white space; return the character that follows, empty at the end of the text."""
@@ -137,34 +144,44 @@ class Cursor:
                 return False
             yield
 
+    def take_to(self, markers: "Markers") -> tuple[str, str]:
+        """Consume text up to the next of `markers`, or up to what may be the beginning of one.
+
+        Returns the text and the marker, which isn't consumed; it is empty when none has arrived.
+        """
+        found = markers.search(self)
+        if found:
+            stop, marker = found.start(), found.group()
+        else:
+            stop, marker = len(self.buffer) if self.ended else markers.held_from(self), ""
+        text = self.buffer[self.at : stop]
+        self.at = stop
+        return text, marker
+
     def skip_to(self, markers: "Markers") -> Steps[str]:
         """Consume text up to the next of `markers`, not the marker; return it, empty at the end."""
         while True:
-            found = markers.search(self)
-            if found:
-                self.at = found.start()
-                return found.group()
-            self.at = len(self.buffer) if self.ended else markers.held_from(self)
-            if self.ended:
-                return ""
+            _, marker = self.take_to(markers)
+            if marker or self.ended:
+                return marker
             yield
 
 
-_FOLLOW = {"{": r'(?=[\s"]|\Z)', "[": r"(?=[\s{A-Za-z_]|\Z)"}
-"""What must follow a bracket that is a marker by itself; other brackets cost nothing."""
-
-
 class Markers:
-    """A set of literals to look for, with the rule for a literal that has only partly arrived."""
+    """A set of literals to look for, with the rule for a literal that has only partly arrived.
+
+    A literal in `follows` counts only before what the pattern there accepts (see `lookahead`).
+    """
 
     __slots__ = ("_first", "_longest", "_pattern", "_prefixes", "literals")
 
-    def __init__(self, literals: tuple[str, ...]) -> None:
+    def __init__(
+        self, literals: tuple[str, ...], follows: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.literals: tuple[str, ...] = tuple(sorted(set(literals), key=len, reverse=True))
         self._longest = max(map(len, self.literals), default=0)
         never = r"(?!)"
-        whole = (re.escape(literal) + _FOLLOW.get(literal, "") for literal in self.literals)
-        self._pattern = re.compile("|".join(whole) or never)
+        self._pattern = re.compile(whole_markers(self.literals, follows) or never)
         firsts = "".join(sorted({literal[0] for literal in self.literals}))
         self._first = re.compile(f"[{re.escape(firsts)}]" if firsts else never)
         self._prefixes = frozenset(

@@ -1,15 +1,18 @@
 """Which format a model writes, from its chat template, its id or a text, with the evidence.
 
 A template counts by the markers it holds: those of every format are looked for, and a
-longer or rarer marker weighs more. Where several formats fit alike, all are named and none is
-chosen.
+longer or rarer marker weighs more. A text counts by the calls that can be read in it; of formats
+that read the same calls, those fit best that leave the least of the text as content, and of these,
+those that would write the calls as they stand. Where several formats fit alike, all are named and
+none is chosen.
 """
 
 import re
 from dataclasses import dataclass
 
+from treadle_parsers.errors import RenderError
 from treadle_parsers.format import Format
-from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.records import CallStatus, ParsedMessage
 from treadle_parsers.registry import all_formats, get_parser
 
 
@@ -84,13 +87,16 @@ def detect(
 ) -> Detection:
     """Say which format fits; a template weighs most, then a text, then a model id."""
     evidence: list[str] = []
-    scores: dict[str, int] = {}
+    scores: dict[str, float] = {}
     for name, markers in _marks(chat_template or "").items():
         scores[name] = 4 * sum(map(len, markers))
         evidence.append(f"the chat template holds {', '.join(map(repr, markers))} ({name})")
-    for name, calls in _readable(text or "").items():
-        scores[name] = scores.get(name, 0) + 2 * sum(len(call.raw) for call in calls)
-        evidence.append(f"the text holds {len(calls)} readable calls of {calls[0].name!r} ({name})")
+    readable = _readable(text or "")
+    for name, message in readable.items():
+        good = [call for call in message.tool_calls if call.status is CallStatus.OK]
+        left = len(message.content) / (len(message.text) + 1)  # under 1: decides between equals
+        scores[name] = scores.get(name, 0) + 2 * sum(len(call.raw) for call in good) - left
+        evidence.append(f"the text holds {len(good)} readable calls of {good[0].name!r} ({name})")
     named = _by_id(model_id) if model_id else None
     if named:
         scores[named] = scores.get(named, 0) + 1
@@ -99,6 +105,12 @@ def detect(
         return Detection(name=None, candidates=(), evidence=())
     best = max(scores.values())
     candidates = tuple(sorted(name for name, score in scores.items() if score == best))
+    exact = tuple(
+        name for name in candidates if name in readable and _written(readable[name], name)
+    )
+    if exact and exact != candidates:
+        evidence += [f"the calls stand there as they are rendered ({name})" for name in exact]
+        candidates = exact
     kept = tuple(line for line in evidence if any(_speaks(line, name) for name in candidates))
     name = candidates[0] if len(candidates) == 1 else None
     return Detection(name=name, candidates=candidates, evidence=kept)
@@ -123,15 +135,27 @@ def _marks(source: str) -> dict[str, list[str]]:
     return found
 
 
-def _readable(text: str) -> dict[str, list[ToolCall]]:
-    """Return, for each format in which `text` holds calls, those that can be read."""
-    found: dict[str, list[ToolCall]] = {}
-    for form in all_formats() if text else ():
-        calls = get_parser(form.name).parse(text).tool_calls
-        good = [call for call in calls if call.status is CallStatus.OK]
-        if good and len(good) == len(calls):
-            found[form.name] = good
-    return found
+def _readable(text: str) -> dict[str, ParsedMessage]:
+    """Return what the formats read in `text` that find a call which can be read."""
+    forms = all_formats() if text else ()
+    messages = {form.name: get_parser(form.name).parse(text) for form in forms}
+    return {
+        name: message
+        for name, message in messages.items()
+        if any(call.status is CallStatus.OK for call in message.tool_calls)
+    }
+
+
+def _written(message: ParsedMessage, name: str) -> bool:
+    """Say whether the calls of `message` stand in its text as the format `name` renders them, white
+    space aside.
+    """
+    good = [call for call in message.tool_calls if call.status is CallStatus.OK]
+    try:
+        rendered = get_parser(name).render(good)
+    except RenderError:
+        return False
+    return "".join(rendered.split()) in "".join(message.text.split())
 
 
 def evidence_of(form: Format) -> list[str]:
@@ -140,3 +164,8 @@ def evidence_of(form: Format) -> list[str]:
         return [*form.signature]
     first = form.bodies[0].openers[0]
     return [first] if len(first) >= _COMMON else []
+
+
+def model_ids_of(form: Format) -> tuple[str, ...]:
+    """Return the regular expressions of model ids that name `form`."""
+    return tuple(pattern for pattern, name in _MODEL_IDS if name == form.name)

@@ -24,6 +24,11 @@ from treadle_parsers.records import (
     ToolCall,
 )
 
+MAX_CALLS = 32_768
+"""Most calls of one message; what would begin another is text. No answer of a model comes near,
+and a text made of the shortest calls stays quick.
+"""
+
 CallId: TypeAlias = Callable[[int, str], str]
 """Makes an id for a call that brings none: from its index and its name."""
 
@@ -119,18 +124,24 @@ class Draft:
         self.calls.append(call)
         return call
 
+    @property
+    def full(self) -> bool:
+        """Whether the message has as many calls as it may have."""
+        return len(self.calls) >= MAX_CALLS
+
     def mark(self, kind: SegmentKind, start: int, end: int) -> None:
         """Say what the text up to `end` is; what lies unclaimed before `start` is framing."""
         if end <= start:
             return
-        self._extend(SegmentKind.FRAMING, start)
-        self._extend(kind, end)
+        last = self._ends[-1] if self._ends else 0
+        if start > last:
+            self._extend(SegmentKind.FRAMING, start)
+            last = start
+        if end > last:
+            self._extend(kind, end)
 
     def _extend(self, kind: SegmentKind, end: int) -> None:
-        last = self._ends[-1] if self._ends else None
-        if end <= (0 if last is None else last):
-            return
-        if last is not None and self._kinds[-1] is kind and kind is not SegmentKind.CALL:
+        if self._kinds and self._kinds[-1] is kind and kind is not SegmentKind.CALL:
             self._ends[-1] = end
         else:
             self._kinds.append(kind)
@@ -138,7 +149,8 @@ class Draft:
 
     def record(self, text: str) -> ParsedMessage:
         """Return the finished message; `text` is the whole input."""
-        self._extend(SegmentKind.FRAMING, len(text))
+        if len(text) > (self._ends[-1] if self._ends else 0):
+            self._extend(SegmentKind.FRAMING, len(text))
         starts = [0, *self._ends]
         return ParsedMessage(
             content="".join(self._content),

@@ -9,8 +9,9 @@ children is kept under `$text`.
 
 import re
 from dataclasses import dataclass, field
+from typing import Any, cast
 
-from treadle_parsers import coercion, schema
+from treadle_parsers import coercion, jsontext, schema
 from treadle_parsers.schema import Schema
 
 MAX_DEPTH = 64
@@ -38,10 +39,34 @@ def to_json(text: str, pattern: re.Pattern[str], declared: Schema | None, root: 
     """Return JSON for the text of an argument."""
     if declared and not schema.types(declared, root) & {"object", "array"}:
         return coercion.to_json(text, declared, root)
+    numbers = _numbers(text, pattern, declared, root) if declared else None
+    if numbers is not None:
+        return numbers
     tree = _read(text, pattern)
     if tree is None:
         return coercion.encode(text)
     return _json(tree, declared, root)
+
+
+def _numbers(text: str, pattern: re.Pattern[str], declared: Schema, root: Schema) -> str | None:
+    """Return JSON for an array of plain numbers, which may be long; None for anything else."""
+    inner = schema.item_schema(declared, root) or {}
+    wanted = schema.types(inner, root) == frozenset({"number", "integer"})
+    if not wanted or schema.allowed_values(inner, root) is not None:
+        return None
+    parts = pattern.split(text)
+    texts, slashes, keys = parts[::3], parts[1::3], parts[2::3]
+    paired = not any(slashes[::2]) and all(slashes[1::2]) and len(slashes) % 2 == 0
+    if {*keys} != {ITEM} or not paired or "".join(texts[::2]).strip():
+        return None
+    leaves = [leaf.strip() for leaf in texts[1::2]]
+    try:
+        found = jsontext.load(f"[{','.join(leaves)}]")
+    except ValueError:
+        return None
+    values = cast("list[Any]", found) if isinstance(found, list) else []
+    plain = {int, float}.issuperset(map(type, values)) and len(values) == len(leaves)
+    return f"[{', '.join(leaves)}]" if plain else None
 
 
 def _read(text: str, pattern: re.Pattern[str]) -> Element | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from treadle_parsers.cursor import Steps
 from treadle_parsers.draft import CallId, numbered_id
+from treadle_parsers.errors import UnknownDialectError
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import ToolCall
 
@@ -69,12 +70,29 @@ TURN = (
 """Headers of an assistant turn: what a prefix holds after the last one belongs to the message."""
 
 
+CONTROL = (
+    "<bos>",
+    "<eos>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+)
+"""Tokens that begin and end texts and turns, whatever the family: models are fine-tuned with the
+tokens of one family and the calls of another.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """Markers that are rendered around a part of a message."""
 
     open: str = ""
     close: str = ""
+    always: bool = False
+    """Whether the markers are rendered around nothing, too."""
 
 
 NO_FRAME = Frame()
@@ -89,6 +107,8 @@ class Format:
     """One line: how a call looks."""
     models: str
     """Which models write it."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the format's page should know besides; no parser reads it."""
     bodies: tuple[Body, ...]
     """Ways of writing calls; `render` uses the first."""
     aliases: tuple[str, ...] = ()
@@ -104,8 +124,18 @@ class Format:
     """What is rendered around all calls."""
     gap: str = ""
     """White space that is rendered between content and calls."""
+    lead: str = ""
+    """White space that is rendered before calls that no content precedes."""
+    content_last: bool = False
+    """Whether content is rendered after the calls."""
+    dialects: tuple["Dialect", ...] = ()
+    """Other ways of writing messages; what is parsed is the same for all."""
     framing: tuple[str, ...] = ()
     """Other literals that belong to the format and not to the text."""
+    control: tuple[str, ...] = CONTROL
+    """Literals that are framing wherever they stand, even inside a word."""
+    first: Body | None = None
+    """A body whose calls may begin the message without their marker: the prompt ends with it."""
     signature: tuple[str, ...] | None = None
     """Literals that a template or a text in this format holds, for detection; by default the first
     opener, and empty for a format that its markers don't tell from others."""
@@ -113,3 +143,33 @@ class Format:
     """Regular expression of the header of an assistant turn, for `prefix=`."""
     call_id: CallId = numbered_id
     """Makes ids where the format has none."""
+
+    def in_dialect(self, name: str | None) -> "Format":
+        """Return the format as `name` writes it; None and "default" mean the format itself.
+
+        Raises: UnknownDialectError, whose message holds the names there are.
+        """
+        if name is None or name == DEFAULT_DIALECT:
+            return self
+        for dialect in self.dialects:
+            if dialect.name == name:
+                return dialect.form
+        known = ", ".join(repr(one.name) for one in self.dialects) or "none"
+        raise UnknownDialectError(
+            f"the format {self.name!r} has no dialect {name!r}; besides 'default' it has: {known}"
+        )
+
+
+DEFAULT_DIALECT = "default"
+"""The name under which every format's own way of writing can be asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How some models of a format write it, where their template differs from the newest one's."""
+
+    name: str
+    models: str
+    """Which models write so."""
+    form: Format
+    """The format with what differs replaced; only what is written is taken from it."""

@@ -14,6 +14,7 @@ from treadle_parsers.shapes import (
     Choice,
     Json,
     Literal,
+    Pattern,
     RawText,
     Repeated,
     Sequential,
@@ -55,15 +56,38 @@ class _Writer:
                 return self._value(declared, root, 0)
             case RawText(stop):
                 return self._until(stop)
+            case Pattern(_, pattern):
+                return pattern
             case Sequential(parts):
-                return " ".join(self.expression(part) for part in parts)
+                return self._sequence(parts)
             case Choice(options):
                 return f"({' | '.join(self.expression(option) for option in options)})"
-            case Repeated(item, separator):
-                name = self._rule("call", self.expression(item))
-                return f"{name} ({_quoted(separator)} {name})*"
+            case Repeated():
+                return self._repeated(shape, _quoted(shape.separator))
             case _:
                 assert_never(shape)
+
+    def _sequence(self, parts: Sequence[Shape]) -> str:
+        """Return the parts in order; an end that begins like the separator before it shares its
+        rule, for readers that cut a text into the literals of a grammar.
+        """
+        written: list[str] = []
+        for place, part in enumerate(parts):
+            after = parts[place + 1] if place + 1 < len(parts) else None
+            before = parts[place - 1] if place else None
+            if isinstance(part, Repeated) and _shares(part, after):
+                written.append(self._repeated(part, self._rule("between", _quoted(part.separator))))
+            elif isinstance(before, Repeated) and isinstance(part, Literal):
+                size = len(before.separator) if _shares(before, part) else 0
+                written += [self._rule("between", _quoted(before.separator))] if size else []
+                written.append(_quoted(part.text[size:]))
+            else:
+                written.append(self.expression(part))
+        return " ".join(written)
+
+    def _repeated(self, part: Repeated, separator: str) -> str:
+        name = self._rule("call", self.expression(part.item))
+        return f"{name} ({separator} {name})*"
 
     def _rule(self, stem: str, body: str) -> str:
         for name, known in self.rules.items():
@@ -139,6 +163,12 @@ class _Writer:
             ]
             body = f"({' | '.join(starts)})?"
         return self._rule("object", f'"{{" ws {body} ws "}}"')
+
+
+def _shares(part: Repeated, after: Shape | None) -> bool:
+    """Say whether what comes after begins like the separator."""
+    shared = isinstance(after, Literal) and after.text.startswith(part.separator)
+    return shared and bool(part.separator)
 
 
 def _state_after(stop: str, text: str) -> int:

@@ -1,31 +1,15 @@
 """A call written as one JSON object, read field by field while it arrives.
 
 The argument text is passed on exactly as the model writes it, as soon as the name is known.
-Strings are scanned as JSON strings, so markers inside them are text; only a closing marker that
-is followed by the beginning of another call, or by the end of the text, ends a string that the
-model forgot to close.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
-from treadle_parsers import jsontext
-from treadle_parsers.cursor import END, Steps
+from treadle_parsers import coercion, jsontext
+from treadle_parsers.cursor import Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsontext import Scan, ValueScan
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
 from treadle_parsers.reading import Reading
-
-
-class Outcome(Enum):
-    """How reading a part of a call ended."""
-
-    DONE = "done"
-    """Complete; the cursor stands after it."""
-    BAD = "bad"
-    """The text at the cursor can't stand there."""
-    ENDED = "ended"
-    """The text ended first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +31,6 @@ JSON_KEYS = JsonKeys()
 """The usual keys."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breakouts:
-    """Marker sequences that end even an open JSON string, each given part by part."""
-
-    sequences: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def pauses(self) -> tuple[str, ...]:
-        """The literals that a sequence may begin with."""
-        return tuple(sorted({parts[0] for parts in self.sequences}))
-
-
 def read_fields(
     reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
 ) -> Steps[Outcome]:
@@ -69,7 +41,7 @@ def read_fields(
     depth = 1
     after_field = False
     while depth:
-        char = yield from cursor.skip_space()
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char == "}":
             cursor.at += 1
             depth -= 1
@@ -77,7 +49,7 @@ def read_fields(
             continue
         if after_field and char == ",":
             cursor.at += 1
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
         elif after_field:
             return _stopped(char)
         if char != '"':
@@ -100,7 +72,7 @@ def _stopped(char: str) -> Outcome:
 class _Fields:
     """The fields of one call object."""
 
-    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_reading", "opened")
+    __slots__ = ("_breakouts", "_call", "_has_arguments", "_keys", "_others", "_reading", "opened")
 
     def __init__(
         self, reading: Reading, call: CallDraft, keys: JsonKeys, breakouts: Breakouts
@@ -110,43 +82,74 @@ class _Fields:
         self._keys = keys
         self._breakouts = breakouts
         self._has_arguments = False
+        self._others: list[str] = []
         self.opened = False
         """The field just read opened a wrapper object: its fields follow."""
 
     def complete(self) -> None:
-        """The object is complete: a call without arguments has none to give."""
+        """The object is complete: without arguments a call has none to give.
+
+        An object that names nothing is itself what is kept as the arguments.
+        """
         if not self._has_arguments:
-            self._call.add("{}")
+            self._call.add("{}" if self._call.name else "{" + ", ".join(self._others) + "}")
 
     def field(self) -> Steps[Outcome]:
         """Read one key, its colon and its value."""
         cursor = self._reading.cursor
-        key: list[str] = []
-        outcome = yield from read_value(self._reading, key.append, self._breakouts)
-        if outcome is not Outcome.DONE:
-            return outcome
-        char = yield from cursor.skip_space()
+        key = self._plain()
+        if not key:
+            text = yield from self._text()
+            if isinstance(text, Outcome):
+                return text
+            key = _string(text)
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char != ":":
             return _stopped(char)
         cursor.at += 1
-        char = yield from cursor.skip_space()
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char == "":
             return Outcome.ENDED
-        name = _string("".join(key))
         if self._keys.keyed and not self._has_arguments:
-            self._call.begin(name)
+            self._call.begin(key)
             return (yield from self._arguments(char))
-        if char == "{" and name in self._keys.wrapper:
+        if char == "{" and key in self._keys.wrapper:
             cursor.at += 1
             self.opened = True
             return Outcome.DONE
-        if name in self._keys.arguments and not self._has_arguments:
+        if key in self._keys.arguments and not self._has_arguments:
             return (yield from self._arguments(char))
-        value: list[str] = []
-        outcome = yield from read_value(self._reading, value.append, self._breakouts)
-        if outcome is Outcome.DONE and char == '"':
-            self._take(name, _string("".join(value)))
-        return outcome
+        return (yield from self._other(key, char))
+
+    def _other(self, key: str, char: str) -> Steps[Outcome]:
+        """Read a value that isn't the arguments, and take what it tells."""
+        value = self._plain()
+        text: str | Outcome = f'"{value}"'
+        if not value:
+            text = yield from self._text()
+            if isinstance(text, Outcome):
+                return text
+            value = _string(text)
+        if char == '"':
+            self._take(key, value)
+        if not self._call.name:
+            self._others.append(f"{coercion.encode(key)}: {text}")
+        return Outcome.DONE
+
+    def _plain(self) -> str:
+        """Consume a string that has arrived whole and needs no second look; empty when it does."""
+        cursor = self._reading.cursor
+        found = self._breakouts.plain.match(cursor.buffer, cursor.at)
+        if found is None or not found[1]:
+            return ""
+        cursor.at = found.end()
+        return found[1]
+
+    def _text(self) -> Steps[str | Outcome]:
+        """Read a value; return its text, or how reading ended."""
+        parts: list[str] = []
+        outcome = yield from read_value(self._reading, parts.append, self._breakouts)
+        return "".join(parts) if outcome is Outcome.DONE else outcome
 
     def _take(self, key: str, value: str) -> None:
         if key in self._keys.name or (key in self._keys.wrapper and not self._call.name):
@@ -163,41 +166,6 @@ class _Fields:
         outcome = yield from read_value(self._reading, value.append, self._breakouts)
         self._call.add(_unwrapped("".join(value)) if outcome is Outcome.DONE else "".join(value))
         return outcome
-
-
-def read_value(
-    reading: Reading, emit: Callable[[str], object], breakouts: Breakouts
-) -> Steps[Outcome]:
-    """Read the JSON value at the cursor, passing its text to `emit` piece by piece."""
-    cursor = reading.cursor
-    scan = ValueScan(breakouts.pauses)
-    while True:
-        stop = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
-        if stop > cursor.at:
-            emit(cursor.buffer[cursor.at : stop])
-            cursor.at = stop
-        state = scan.state
-        if state is Scan.MORE:
-            if cursor.ended:
-                if cursor.at < len(cursor.buffer):
-                    emit(cursor.buffer[cursor.at :])
-                    cursor.at = len(cursor.buffer)
-                return Outcome.ENDED
-            yield
-        elif state is Scan.DONE:
-            return Outcome.DONE
-        elif state is Scan.BAD or (yield from _breaks_out(reading, breakouts)):
-            return Outcome.BAD
-        else:
-            scan.resume()
-
-
-def _breaks_out(reading: Reading, breakouts: Breakouts) -> Steps[bool]:
-    for parts in breakouts.sequences:
-        found = yield from reading.cursor.looking_at(*parts)
-        if found:
-            return not (parts[-1] == END and reading.length)
-    return False
 
 
 def _string(text: str) -> str:

@@ -9,17 +9,18 @@ any length and any depth of nesting are handled without an exception.
 import json
 import re
 from enum import Enum
-from functools import cache
 from typing import Any
 
-_OUTSIDE = re.compile(r"[^\s0-9+\-.,:truefalsnE]")
+from treadle_parsers.lookahead import string_stop
+
+_OUTSIDE = re.compile(r"[^\s0-9+\-.,:truefalsnENIiy]")
+"""What has a meaning between strings, or none; the letters are those of constants and of `NaN`."""
+_NO_ITEM = re.compile(r"\[[A-Za-eg-mo-su-zA-HJ-MO-Z_]")
+"""A bracket that begins no array."""
+STRING_STOP = re.compile(string_stop(()))
+"""What ends a run of plain characters inside a string."""
 _SCALAR = re.compile(r"[^0-9+\-.A-Za-z]")
 _CLOSER = {"{": "}", "[": "]"}
-_TOKEN = re.compile(
-    r'[\t\n\r ]*(?:([{}\[\]:,])|"([^"\\\x00-\x1f]*)|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?'
-    r"|true|false|null))"
-)
-_STRING_REST = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|[^"\\\x00-\x1f]+|"')
 
 
 class Scan(Enum):
@@ -36,12 +37,14 @@ class Scan(Enum):
 
 
 class ValueScan:
-    """Find the end of one JSON value. `pauses` are literals to stop at inside strings."""
+    """Find the end of one JSON value. `stop` is the pattern of what to look at inside strings:
+    the scan pauses at what is neither a quote nor a backslash.
+    """
 
     __slots__ = (
         "_closers",
         "_in_string",
-        "_pauses",
+        "_last",
         "_scalar",
         "_skip",
         "_started",
@@ -49,15 +52,15 @@ class ValueScan:
         "state",
     )
 
-    def __init__(self, pauses: tuple[str, ...] = ()) -> None:
+    def __init__(self, stop: re.Pattern[str] = STRING_STOP) -> None:
         self.state: Scan = Scan.MORE
         self._closers: list[str] = []
         self._in_string = False
+        self._last = ""
         self._scalar = False
         self._started = False
         self._skip = False
-        self._pauses = pauses
-        self._stop = _string_stop(pauses)
+        self._stop = stop
 
     def advance(self, text: str, at: int, *, ended: bool = False) -> int:
         """Scan `text` from `at`; return the position up to which it is consumed; set `state`."""
@@ -69,15 +72,9 @@ class ValueScan:
             self._scalar = text[at] not in '{["'
         if self._scalar:
             return self._advance_scalar(text, at, ended=ended)
-        while self.state is Scan.MORE and at < len(text):
-            if self._in_string:
-                stopped = self._advance_string(text, at)
-                if self.state is Scan.MORE and self._in_string:
-                    return stopped
-                at = stopped
-            else:
-                at = self._advance_outside(text, at)
-        return at
+        stop = self._advance_structure(text, at, ended=ended)
+        self._last = _solid_before(text, stop, at) or self._last
+        return stop
 
     def resume(self) -> None:
         """Go on after a pause: the character was part of the string."""
@@ -92,6 +89,42 @@ class ValueScan:
         if ended:
             self.state = Scan.DONE
         return len(text)
+
+    def _advance_structure(self, text: str, at: int, *, ended: bool) -> int:
+        closers = self._closers
+        while True:
+            if self._in_string:
+                at = self._advance_string(text, at)
+                if self._in_string or not closers:
+                    return at
+            found = _OUTSIDE.search(text, at)
+            if found is None:
+                return len(text)
+            at = found.start()
+            char = found.group()
+            if char == '"':
+                self._in_string = True
+            elif char == "[" and at + 1 == len(text) and not ended:
+                return at
+            elif char in _CLOSER and not self._misplaced(text, at):
+                closers.append(_CLOSER[char])
+            elif closers and char == closers[-1]:
+                closers.pop()
+                if not closers:
+                    self.state = Scan.DONE
+                    return at + 1
+            else:
+                self.state = Scan.BAD
+                return at
+            at += 1
+
+    def _misplaced(self, text: str, at: int) -> bool:
+        """Say whether the bracket at `at` can't stand there: in an object it follows a colon."""
+        if _NO_ITEM.match(text, at):
+            return True
+        if not self._closers or self._closers[-1] == "]":
+            return False
+        return (_solid_before(text, at) or self._last) != ":"
 
     def _advance_string(self, text: str, at: int) -> int:
         search, size = self._stop.search, len(text)
@@ -109,42 +142,21 @@ class ValueScan:
                 if not self._closers:
                     self.state = Scan.DONE
                 return at + 1
-            if char == "\\":
-                if at + 2 > size:
-                    return at
-                at += 2
-            elif self._may_pause(text, at):
+            if char != "\\":
                 self.state = Scan.PAUSED
                 return at
-            else:
-                at += 1
-
-    def _may_pause(self, text: str, at: int) -> bool:
-        return any(pause.startswith(text[at : at + len(pause)]) for pause in self._pauses)
-
-    def _advance_outside(self, text: str, at: int) -> int:
-        found = _OUTSIDE.search(text, at)
-        if found is None:
-            return len(text)
-        at = found.start()
-        char = text[at]
-        if char == '"':
-            self._in_string = True
-        elif char in _CLOSER:
-            self._closers.append(_CLOSER[char])
-        elif self._closers and char == self._closers[-1]:
-            self._closers.pop()
-            if not self._closers:
-                self.state = Scan.DONE
-        else:
-            self.state = Scan.BAD
-            return at
-        return at + 1
+            if at + 2 > size:
+                return at
+            at += 2
 
 
-@cache
-def _string_stop(pauses: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile('["\\\\' + "".join({re.escape(pause[0]) for pause in pauses}) + "]")
+def _solid_before(text: str, at: int, start: int = 0) -> str:
+    """Return the last character before `at` that isn't white space, empty when there is none."""
+    while at > start:
+        at -= 1
+        if text[at] not in " \t\r\n":
+            return text[at]
+    return ""
 
 
 class TooDeep:
@@ -159,20 +171,22 @@ def load(text: str) -> Any:
     try:
         return _decode(text)
     except RecursionError:
-        if valid_without_recursion(text):
+        from treadle_parsers import jsondeep  # for rare texts only
+
+        if jsondeep.is_valid(text):
             return TooDeep()
         raise ValueError("not JSON") from None
 
 
 def _decode(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return _DECODER.decode(text)
     except json.JSONDecodeError:
         raise
     except ValueError as error:
         if isinstance(error, _Refused):
             raise
-        return json.loads(text, parse_constant=_refuse, parse_int=_huge)
+        return _LONG_DECODER.decode(text)
 
 
 class _Refused(ValueError):
@@ -188,56 +202,5 @@ def _huge(digits: str) -> int:
     return int(digits[:18])
 
 
-def valid_without_recursion(text: str) -> bool:
-    """Check `text` against the JSON grammar with an explicit stack."""
-    stack: list[str] = []
-    expect = "value"
-    at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            return expect == "end" and not text[at:].strip("\t\n\r ")
-        at = found.end()
-        mark = found[1]
-        if found[2] is not None:
-            at = _string_end(text, at)
-            if at < 0:
-                return False
-            mark = '"'
-        expect = _next_state(expect, mark or "0", stack)
-        if not expect:
-            return False
-    return expect == "end"
-
-
-def _string_end(text: str, at: int) -> int:
-    while True:
-        found = _STRING_REST.match(text, at)
-        if found is None:
-            return -1
-        at = found.end()
-        if found.group() == '"':
-            return at
-
-
-def _next_state(expect: str, mark: str, stack: list[str]) -> str:
-    """Return what may follow `mark`, empty when `mark` can't stand here."""
-    after = ("comma " + stack[-1]) if stack else "end"
-    if mark in "}]":
-        empty = expect == ("first key" if mark == "}" else "first value")
-        if not stack or stack[-1] != mark or not (empty or expect.startswith("comma")):
-            return ""
-        stack.pop()
-        return ("comma " + stack[-1]) if stack else "end"
-    if expect in ("value", "first value"):
-        if mark in _CLOSER:
-            stack.append(_CLOSER[mark])
-            return "first key" if mark == "{" else "first value"
-        return after if mark in '"0' else ""
-    if expect in ("key", "first key"):
-        return "colon" if mark == '"' else ""
-    if expect == "colon":
-        return "value" if mark == ":" else ""
-    if expect.startswith("comma") and mark == ",":
-        return "key" if expect.endswith("}") else "value"
-    return ""
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_LONG_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_int=_huge)

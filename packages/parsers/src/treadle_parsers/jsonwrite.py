@@ -1,6 +1,7 @@
 """Calls written as JSON, spaced as chat templates do (`json.dumps`, non-ASCII text as it is)."""
 
 import json
+import re
 from dataclasses import replace
 
 from treadle_parsers import jsontext
@@ -34,8 +35,10 @@ def string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def call_object(call: ToolCall, keys: JsonKeys) -> str:
-    """Return the call as one JSON object with its name and its arguments."""
+def call_object(call: ToolCall, keys: JsonKeys, *, with_id: bool = False) -> str:
+    """Return the call as one JSON object with its name, its arguments and perhaps its id."""
+    if with_id:
+        return f"{call_object(call, keys)[:-1]}, {string(keys.id[0])}: {string(call.id)}}}"
     if keys.numbered:
         begin = f"{{{string(keys.id[0])}: {string(str(call.index))}, "
         return begin + call_object(call, replace(keys, numbered=False))[1:]
@@ -45,3 +48,27 @@ def call_object(call: ToolCall, keys: JsonKeys) -> str:
         f"{{{string(keys.name[0])}: {string(call.name)}, "
         f"{string(keys.arguments[0])}: {arguments_text(call)}}}"
     )
+
+
+STEP = " " * 4
+"""One level of indentation."""
+_OPEN, _CLOSE = ("{", "["), ("}", "]")
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def indented(text: str) -> str:
+    """Return the JSON `text` on lines of their own, four spaces a level, values as written."""
+    parts: list[str] = []
+    depth = 0
+    before = ""
+    for found in _TOKENS.finditer(text):
+        token = found.group()
+        if token in _CLOSE:
+            depth -= 1
+        if (before not in _OPEN) if token in _CLOSE else (before in _OPEN or before == ","):
+            parts.append("\n" + STEP * depth)
+        parts.append(": " if token == ":" else token)
+        if token in _OPEN:
+            depth += 1
+        before = token
+    return "".join(parts)

@@ -13,8 +13,10 @@ from treadle_parsers.draft import Draft
 from treadle_parsers.errors import StreamClosedError
 from treadle_parsers.events import Event
 from treadle_parsers.format import Format
-from treadle_parsers.reading import Plan, Reading
+from treadle_parsers.plan import Plan
+from treadle_parsers.reading import Reading
 from treadle_parsers.records import ParsedMessage, ToolCall, ToolSchema
+from treadle_parsers.rendering import message_text
 from treadle_parsers.toolbox import Toolbox
 
 LENGTH = "length"
@@ -115,44 +117,46 @@ class Parser:
         )
         return ParserStream(reading, before)
 
-    def render(self, calls: Sequence[ToolCall], *, content: str = "", reasoning: str = "") -> str:
-        """Write a message as the model would. Raises: RenderError when the format can't write a
-        call.
+    def render(
+        self,
+        calls: Sequence[ToolCall],
+        *,
+        content: str = "",
+        reasoning: str = "",
+        dialect: str | None = None,
+    ) -> str:
+        """Write a message as the model's chat template would, without the turn's header and end.
+
+        `dialect` names another way of writing the format, for models whose template differs from
+        the newest one's; the names are in `format.dialects`.
+        Raises: RenderError when the format can't write a call; UnknownDialectError.
         """
-        form = self.format
-        parts: list[str] = []
-        if reasoning and form.reasoning_frame.open:
-            parts.append(form.reasoning_frame.open + reasoning + form.reasoning_frame.close)
-        elif reasoning and form.thinking:
-            block = form.thinking[0]
-            parts.append(f"{block.open}{block.lead}{reasoning}{block.tail}{block.close}{block.gap}")
-        if content:
-            parts.append(form.content_frame.open + content + form.content_frame.close)
-        if calls:
-            gap = form.gap if content else ""
-            written = form.bodies[0].render([*calls])
-            parts.append(gap + form.calls_frame.open + written + form.calls_frame.close)
-        return "".join(parts)
+        form = self.format.in_dialect(dialect)
+        return message_text(form, calls, content=content, reasoning=reasoning)
 
     def structural_tag(
-        self, tools: Sequence[ToolSchema], *, choice: Literal["auto", "required"] = "auto"
+        self,
+        tools: Sequence[ToolSchema],
+        *,
+        choice: Literal["auto", "required"] = "auto",
+        dialect: str | None = None,
     ) -> dict[str, Any]:
         """Return an xgrammar structural tag for calls of `tools` in this format.
 
-        Raises: GrammarError when there is no tool.
+        Raises: GrammarError when there is no tool; UnknownDialectError.
         """
         from treadle_parsers.grammars import structural_tag_of  # the exports load on first use
 
-        return structural_tag_of(self.format, tools, choice)
+        return structural_tag_of(self.format.in_dialect(dialect), tools, choice)
 
-    def gbnf(self, tools: Sequence[ToolSchema]) -> str:
+    def gbnf(self, tools: Sequence[ToolSchema], *, dialect: str | None = None) -> str:
         """Return a GBNF grammar of calls of `tools` in this format.
 
-        Raises: GrammarError when there is no tool.
+        Raises: GrammarError when there is no tool; UnknownDialectError.
         """
         from treadle_parsers.grammars import gbnf_of  # the exports load on first use
 
-        return gbnf_of(self.format, tools)
+        return gbnf_of(self.format.in_dialect(dialect), tools)
 
     def _begun(self, prefix: str) -> str:
         """Return the part of `prefix` that belongs to this message."""
@@ -161,9 +165,16 @@ class Parser:
         headers = list(self._turn.finditer(prefix))
         if headers:
             return prefix[headers[-1].end() :]
+        if any(_is_message(prefix, block.open) for block in self.format.thinking):
+            return prefix
         begun: list[str] = []
         for block in self.format.thinking:
             _, opener, inside = prefix.rpartition(block.open)
             if opener and block.close not in inside:  # a closed block is an earlier turn's
                 begun.append(opener + inside)
         return min(begun, key=len, default="")
+
+
+def _is_message(prefix: str, opener: str) -> bool:
+    """Say whether `prefix` is a message so far, with nothing of the prompt before it."""
+    return prefix.lstrip().startswith(opener) and prefix.count(opener) == 1

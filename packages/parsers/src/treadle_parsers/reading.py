@@ -6,81 +6,14 @@ between two markers is framing, and so is white space around the text of a think
 other text is kept as it is.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
-
-from treadle_parsers.cursor import Cursor, Markers, Steps
+from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
+from treadle_parsers.plan import Call, Plan, Table, Turn
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
-if TYPE_CHECKING:
-    from treadle_parsers.format import Body, Format, Thinking
-
-
-@dataclass(frozen=True, slots=True)
-class Think:
-    """Go to reasoning."""
-
-    thinking: "Thinking"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Go back to content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Framing: nothing happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call may begin, in one of these ways."""
-
-    bodies: tuple["Body", ...]
-
-
-Rule: TypeAlias = Think | Answer | Drop | Call
-
-
-class Table:
-    """The markers of one mode and what each means."""
-
-    __slots__ = ("markers", "rules")
-
-    def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self.rules: dict[str, Rule] = dict(rules)
-        self.markers: Markers = Markers(tuple(rules))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A format compiled: the markers of its two modes. Built once for each format."""
-
-    content: Table
-    reasoning: Table
-
-    @classmethod
-    def of(cls, form: "Format") -> "Plan":
-        """Compile `form`."""
-        bodies: dict[str, tuple[Body, ...]] = {}
-        for body in form.bodies:
-            for opener in body.openers:
-                bodies[opener] = (*bodies.get(opener, ()), body)
-        calls: dict[str, Rule] = {opener: Call(several) for opener, several in bodies.items()}
-        drops: dict[str, Rule] = dict.fromkeys(form.framing, Drop())
-        strays: dict[str, Rule] = {stray: Drop() for body in form.bodies for stray in body.strays}
-        closes: dict[str, Rule] = {thinking.close: Answer() for thinking in form.thinking}
-        opens: dict[str, Rule] = {thinking.open: Think(thinking) for thinking in form.thinking}
-        return cls(
-            content=Table({**strays, **drops, **closes, **opens, **calls}),
-            reasoning=Table(
-                {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
-            ),
-        )
+CUT_MARKER = 3
+"""Fewest characters in which the beginning of a marker at the end of the text is recognised."""
 
 
 class Reading:
@@ -98,6 +31,7 @@ class Reading:
         "length",
         "plan",
         "tools",
+        "variants",
     )
 
     def __init__(self, plan: Plan, cursor: Cursor, draft: Draft, tools: Toolbox) -> None:
@@ -107,21 +41,37 @@ class Reading:
         self.tools: Toolbox = tools
         self.length: bool = False
         """The text was cut off by the token limit; known once it has ended."""
+        self.variants: set[str] = set()
+        """Which variants of the format the message uses, where a body tells them apart."""
         self._kind = SegmentKind.CONTENT
         self._next = SegmentKind.CONTENT
         self._blank = True
         self._marked = False
         self._trim = False
-        self._pending: list[str] = []
+        self._pending: list[tuple[str, int]] = []
 
     def message(self) -> Steps[None]:
         """Read the whole message."""
+        if self.plan.first:
+            yield from self.plan.first.read(self, "", self.cursor.position)
+        cursor = self.cursor
         while True:
-            marker = yield from self._text()
-            if not marker:
-                self._end_of_text()
+            table = self._table()
+            found = table.markers.search(cursor)
+            if found:
+                self._emit(found.start())
+                cursor.at = found.end()
+                rule = table.rules[found.group()]
+                if isinstance(rule, Call):
+                    yield from self._call(rule)
+                else:
+                    self._turn(rule, found.group())
+                continue
+            self._emit(table.markers.held_from(cursor))
+            if cursor.ended:
+                self._end(table)
                 return
-            yield from self._follow(marker)
+            yield
 
     def close_call(
         self, call: CallDraft, status: CallStatus | None = None, *, complete: bool = False
@@ -142,47 +92,53 @@ class Reading:
         """Say what the text after the marker now being read is; content unless this is called."""
         self._next = kind
 
+    def stay(self) -> None:
+        """Say that the text after the marker now being read is what the text before it was."""
+        self._next = self._kind
+
     @property
     def begun(self) -> bool:
         """Whether anything of the message came before the marker now being read."""
         return self._marked or not self._blank
 
-    def _text(self) -> Steps[str]:
-        """Pass text on up to the next marker; consume and return it, empty at the end."""
-        cursor = self.cursor
-        table = self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
-        markers = table.markers
-        while True:
-            found = markers.search(cursor)
-            if found:
-                self._emit(found.start())
-                cursor.at = found.end()
-                return found.group()
-            self._emit(len(cursor.buffer) if cursor.ended else markers.held_from(cursor))
-            if cursor.ended:
-                return ""
-            yield
+    def _table(self) -> Table:
+        """Return the markers that count now."""
+        if self.draft.full:
+            return self.plan.quiet
+        return self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
 
-    def _follow(self, marker: str) -> Steps[None]:
+    def _begins_close(self, table: Table, rest: str) -> bool:
+        """Say whether the text ended within the marker that closes the thinking block."""
+        if self._kind is SegmentKind.CONTENT or len(rest) < CUT_MARKER or rest[0] not in "<[":
+            return False
+        return any(close.startswith(rest) for close in table.closes)
+
+    def _call(self, rule: Call) -> Steps[None]:
+        """Offer the call whose opener was consumed to its bodies; the opener is text if none takes
+        it.
+        """
         cursor = self.cursor
-        reasoning = self._kind is SegmentKind.REASONING
-        table = self.plan.reasoning if reasoning else self.plan.content
-        rule = table.rules[marker]
-        if isinstance(rule, Call):
-            start = cursor.position - len(marker)
-            for body in rule.bodies:
-                self.turn_to(SegmentKind.CONTENT)
-                if (yield from body.read(self, marker, start)):
-                    self._enter(self._next, trim=self._next is SegmentKind.REASONING)
-                    return
-            self._say(marker, start)
-        elif isinstance(rule, Think):
-            if reasoning and not self._blank:
-                self._say(marker, cursor.position - len(marker))
+        start = cursor.position - len(rule.opener)
+        for body in rule.bodies if rule.begins.match(cursor.buffer, cursor.at) else ():
+            self.turn_to(SegmentKind.CONTENT)
+            if (yield from body.read(self, rule.opener, start)):
+                self._enter(self._next, trim=self._next is SegmentKind.REASONING)
+                return
+        self._say(rule.opener, start)
+
+    def _turn(self, turn: Turn, marker: str) -> None:
+        """Follow a marker that begins no call."""
+        if turn is Turn.SKIP:
+            return
+        if turn is Turn.THINK:
+            if self._kind is SegmentKind.REASONING and not self._blank:
+                self._say(marker, self.cursor.position - len(marker))
             else:
                 self._enter(SegmentKind.REASONING, trim=True)
-        elif isinstance(rule, Answer):
+        elif turn is Turn.ANSWER:
             self._answer(marker)
+        elif turn is Turn.STRAY and not self._blank:
+            self._say(marker, self.cursor.position - len(marker))
         else:
             self._enter(self._kind, trim=self._trim and self._blank)
 
@@ -201,10 +157,14 @@ class Reading:
         self._blank = True
         self._trim = trim
 
-    def _end_of_text(self) -> None:
-        """Keep white space that is all there is of the message."""
+    def _end(self, table: Table) -> None:
+        """Keep what waits at the end of the text: the beginning of a marker unless it was to close
+        the thinking block, and white space that is all there is of the message.
+        """
+        if not self._begins_close(table, self.cursor.buffer[self.cursor.at :]):
+            self._emit(len(self.cursor.buffer))
         if self._pending and self._kind is SegmentKind.CONTENT and not self._marked:
-            self._deliver("".join(self._pending), self.cursor.position)
+            self._release()
 
     def _emit(self, stop: int) -> None:
         """Consume the text up to `stop` in the buffer."""
@@ -223,7 +183,7 @@ class Reading:
         if self._blank:
             solid = text.lstrip()
             if not solid:
-                self._pending.append(text)
+                self._pending.append((text, end))
                 return
             self._blank = False
             if self._trim:
@@ -233,16 +193,21 @@ class Reading:
             solid = text.rstrip()
             if len(solid) < len(text):
                 if not solid:
-                    self._pending.append(text)
+                    self._pending.append((text, end))
                     return
                 tail = text[len(solid) :]
-                self._deliver("".join([*self._pending, solid]), end - len(tail))
-                self._pending = [tail]
+                self._release()
+                self._deliver(solid, end - len(tail))
+                self._pending = [(tail, end)]
                 return
-        if self._pending:
-            text = "".join([*self._pending, text])
-            self._pending = []
+        self._release()
         self._deliver(text, end)
+
+    def _release(self) -> None:
+        """Deliver white space that was held back."""
+        for text, end in self._pending:
+            self._deliver(text, end)
+        self._pending = []
 
     def _deliver(self, text: str, end: int) -> None:
         if self._kind is SegmentKind.REASONING:

@@ -1,15 +1,12 @@
-"""JSON schemas, as far as calls need them: which types a value may have, and whether a value
-fits.
+"""JSON schemas, as far as calls need them: which types and values an argument may have.
 
-Looks through `$ref`, `anyOf`, `oneOf`, `allOf`, `enum`, `const` and lists of types. Checks types,
-enumerations, items and properties; leaves ranges, patterns and missing properties to the tool.
-Never raises on a strange schema: what can't be read allows everything.
+Looks through `$ref`, `anyOf`, `oneOf`, `allOf`, `enum`, `const` and lists of types. Never raises
+on a strange schema: what can't be read allows everything.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
-
-from treadle_parsers.jsontext import TooDeep
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -52,10 +49,15 @@ _SPELLINGS = {
 
 def mapping(value: object) -> Schema:
     """Return `value` when it is a mapping, else an empty one."""
+    if isinstance(value, dict):  # nearly always, and quicker to tell than a mapping
+        return cast("Schema", value)
     return cast("Schema", value) if isinstance(value, Mapping) else {}
 
 
-def _sequence(value: object) -> Sequence[Any]:
+def sequence(value: object) -> Sequence[Any]:
+    """Return `value` when it is a list, else an empty one."""
+    if value is None:
+        return ()
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     return cast("Sequence[Any]", value) if is_list else ()
 
@@ -63,6 +65,8 @@ def _sequence(value: object) -> Sequence[Any]:
 def resolved(schema: object, root: Schema) -> Schema:
     """Return `schema` with a reference into `root` followed."""
     current = mapping(schema)
+    if "$ref" not in current:
+        return current
     for _ in range(MAX_DEPTH):
         reference = current.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#"):
@@ -76,9 +80,10 @@ def resolved(schema: object, root: Schema) -> Schema:
 
 def branches(schema: Schema, keyword: str, root: Schema) -> list[Schema]:
     """Return the schemas listed under `keyword`, references followed."""
-    return [resolved(branch, root) for branch in _sequence(schema.get(keyword))]
+    return [resolved(branch, root) for branch in sequence(schema.get(keyword))]
 
 
+_COMBINING = frozenset({"const", "enum", "anyOf", "oneOf", "allOf", "nullable"})
 _TYPING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf"})
 
 
@@ -89,7 +94,7 @@ def says_types(schema: object, root: Schema) -> bool:
 
 def required(schema: object, root: Schema) -> frozenset[str]:
     """Return the names of the properties that must be there."""
-    return frozenset(map(str, _sequence(resolved(schema, root).get("required"))))
+    return frozenset(map(str, sequence(resolved(schema, root).get("required"))))
 
 
 def alternatives(schema: object, root: Schema) -> list[Schema]:
@@ -102,7 +107,7 @@ def alternatives(schema: object, root: Schema) -> list[Schema]:
             continue
         found[id(current)] = current
         for keyword in ("allOf", "oneOf", "anyOf"):
-            waiting += reversed(_sequence(current.get(keyword)))
+            waiting += reversed(sequence(current.get(keyword)))
     return list(found.values())
 
 
@@ -134,35 +139,41 @@ def item_schema(schema: Schema, root: Schema) -> Schema | None:
 def types(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
     """Return the types that `schema` allows; all of them when it says nothing."""
     current = resolved(schema, root)
-    if depth > MAX_DEPTH:
-        return ALL_TYPES
-    allowed = ALL_TYPES
     named = current.get("type")
+    if isinstance(named, str) and _COMBINING.isdisjoint(current):
+        return _named((named,))
+    return _combined(current, root, depth) if depth <= MAX_DEPTH else ALL_TYPES
+
+
+def _combined(current: Schema, root: Schema, depth: int) -> frozenset[str]:
+    named = current.get("type")
+    allowed = ALL_TYPES
     if isinstance(named, str):
         allowed = _named((named,))
     elif named is not None:
-        allowed = _named(_sequence(named))
-    values = [*_sequence(current.get("enum"))]
+        allowed = _named(tuple(map(str, sequence(named))))
+    values = [*sequence(current.get("enum"))]
     if "const" in current:
         values.append(current["const"])
     if values and named is None:
-        allowed = frozenset(kind for value in values for kind in _kinds(value))
+        allowed = frozenset(kind for value in values for kind in kinds(value))
     for keyword in ("anyOf", "oneOf"):
-        branches = _sequence(current.get(keyword))
+        branches = sequence(current.get(keyword))
         if branches:
             union = [types(branch, root, depth + 1) for branch in branches]
             allowed = allowed & frozenset[str]().union(*union)
-    for branch in _sequence(current.get("allOf")):
+    for branch in sequence(current.get("allOf")):
         allowed = allowed & types(branch, root, depth + 1)
     if current.get("nullable") is True:
         allowed = allowed | {"null"}
     return allowed
 
 
-def _named(names: Sequence[Any]) -> frozenset[str]:
+@lru_cache(maxsize=256)
+def _named(names: tuple[str, ...]) -> frozenset[str]:
     known: set[str] = set()
     for name in names:
-        spelled = str(name).lower()
+        spelled = name.lower()
         spelled = _SPELLINGS.get(spelled, spelled)
         if spelled not in ALL_TYPES:
             return ALL_TYPES
@@ -172,19 +183,24 @@ def _named(names: Sequence[Any]) -> frozenset[str]:
     return frozenset(known) or ALL_TYPES
 
 
-def _kinds(value: object) -> frozenset[str]:
+_KINDS: Mapping[type, frozenset[str]] = {
+    type(None): frozenset({"null"}),
+    bool: frozenset({"boolean"}),
+    int: frozenset({"integer", "number"}),
+    str: frozenset({"string"}),
+    list: frozenset({"array"}),
+    dict: frozenset({"object"}),
+}
+
+
+def kinds(value: object) -> frozenset[str]:
     """Return the types of a JSON value."""
-    if value is None:
-        return frozenset({"null"})
-    if isinstance(value, bool):
-        return frozenset({"boolean"})
-    if isinstance(value, int):
-        return frozenset({"integer", "number"})
     if isinstance(value, float):
         return frozenset({"number", "integer"} if value.is_integer() else {"number"})
-    if isinstance(value, str):
-        return frozenset({"string"})
-    return frozenset({"array"} if isinstance(value, list) else {"object"})
+    own = _KINDS.get(type(value))
+    if own is not None:
+        return own
+    return next((names for kind, names in _KINDS.items() if isinstance(value, kind)), _KINDS[dict])
 
 
 def allowed_values(schema: object, root: Schema) -> list[Any] | None:
@@ -192,72 +208,5 @@ def allowed_values(schema: object, root: Schema) -> list[Any] | None:
     current = resolved(schema, root)
     if "const" in current:
         return [current["const"]]
-    listed = _sequence(current.get("enum"))
+    listed = sequence(current.get("enum"))
     return [*listed] if listed else None
-
-
-def fits(value: Any, schema: object, root: Schema, depth: int = 0) -> bool:
-    """Say whether `value` has the types and listed values that `schema` asks for."""
-    current = resolved(schema, root)
-    if not current or depth > MAX_DEPTH or isinstance(value, TooDeep):
-        return True
-    if not _kinds(value) & types(current, root):
-        return False
-    listed = allowed_values(current, root)
-    nulled = value is None and current.get("nullable") is True
-    if listed is not None and not nulled and not any(_same(value, one) for one in listed):
-        return False
-    for keyword in ("anyOf", "oneOf"):
-        branches = _sequence(current.get(keyword))
-        if branches and not any(fits(value, branch, root, depth + 1) for branch in branches):
-            return False
-    if not all(fits(value, branch, root, depth + 1) for branch in _sequence(current.get("allOf"))):
-        return False
-    return _children_fit(value, current, root, depth)
-
-
-_PLAIN_KEYS = frozenset({"type", "title", "description", "default", "examples"})
-_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "null": (type(None),),
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-    "string": (str,),
-}
-
-
-def _plainly_fit(children: list[Any], items: Schema) -> bool:
-    """Say whether a type alone is asked for and every child has it; a long array is quick this
-    way.
-    """
-    if not _PLAIN_KEYS.issuperset(items):
-        return False
-    known = [_PYTHON_TYPES.get(name, ()) for name in types(items, {})]
-    allowed = {kind for group in known for kind in group}
-    return allowed.issuperset(map(type, children))
-
-
-def _same(value: Any, listed: Any) -> bool:
-    return value == listed and isinstance(value, bool) == isinstance(listed, bool)
-
-
-def _children_fit(value: Any, schema: Schema, root: Schema, depth: int) -> bool:
-    if isinstance(value, list):
-        items = schema.get("items")
-        if not isinstance(items, Mapping):
-            return True
-        children = cast("list[Any]", value)
-        if _plainly_fit(children, cast("Schema", items)):
-            return True
-        return all(fits(child, cast("Schema", items), root, depth + 1) for child in children)
-    if not isinstance(value, dict):
-        return True
-    properties = mapping(schema.get("properties"))
-    extra = schema.get("additionalProperties")
-    for key, child in cast("dict[str, Any]", value).items():
-        inner = properties.get(key, extra)
-        if inner is False:
-            return False
-        if isinstance(inner, Mapping) and not fits(child, cast("Schema", inner), root, depth + 1):
-            return False
-    return True

@@ -36,6 +36,14 @@ class RawText:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """Text that a pattern describes."""
+
+    regex: str
+    gbnf: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sequential:
     """The parts, one after the other."""
 
@@ -57,9 +65,11 @@ class Repeated:
     separator: str
 
 
-Shape: TypeAlias = Literal | Json | RawText | Sequential | Choice | Repeated
+Shape: TypeAlias = Literal | Json | RawText | Pattern | Sequential | Choice | Repeated
 
 EMPTY = Literal("")
+NUMBER = Pattern("[0-9]{1,3}", "[0-9]{1,3}")
+"""The number of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ def sequence(*parts: Shape) -> Shape:
                 joined[-1] = Literal(joined[-1].text + one.text)
             elif one != EMPTY:
                 joined.append(one)
+    if not joined:
+        return EMPTY
     return joined[0] if len(joined) == 1 else Sequential(tuple(joined))
 
 
@@ -117,25 +129,26 @@ Argument: TypeAlias = Callable[[str, Schema, Schema], Shape]
 """Makes the shape of one argument: from its key, its schema and the whole schema."""
 
 
-def arguments(tool: ToolShape, one: Argument, *, separator: str = "") -> Shape:
-    """Return the arguments of `tool`: those that must be there first, each kind in the schema's
-    order.
+def arguments(tool: ToolShape, one: Argument, *, separator: str = "", sort: bool = False) -> Shape:
+    """Return the arguments of `tool`: in alphabetical order if `sort`, else those that must be
+    there first, each kind in the schema's order.
     """
     root = tool.parameters
     needed = schema.required(root, root)
     properties = schema.mapping(schema.resolved(root, root).get("properties"))
-    order = sorted(properties, key=lambda key: key not in needed)
+    order = sorted(properties, key=str.lower if sort else lambda key: str(key not in needed))
     shapes = {key: one(key, schema.resolved(properties[key], root), root) for key in order}
     lead = Literal(separator)
-    must = [shapes[key] for key in order if key in needed]
-    may = [shapes[key] for key in order if key not in needed]
-    if must or not separator:
-        joined = [must[0], *(sequence(lead, shape) for shape in must[1:])] if must else []
-        return sequence(*joined, *(optional(sequence(lead, shape)) for shape in may))
-    if not may:
-        return EMPTY
-    starts = [
-        sequence(shape, *(optional(sequence(lead, other)) for other in may[place + 1 :]))
-        for place, shape in enumerate(may)
-    ]
-    return Choice((*starts, EMPTY))
+
+    def after(place: int) -> list[Shape]:
+        rest = [(key, sequence(lead, shapes[key])) for key in order[place + 1 :]]
+        return [part if key in needed else optional(part) for key, part in rest]
+
+    if not separator:
+        return sequence(*(shapes[key] if key in needed else optional(shapes[key]) for key in order))
+    starts: list[Shape] = []
+    for place, key in enumerate(order):
+        starts.append(sequence(shapes[key], *after(place)))
+        if key in needed:
+            return choice(starts)
+    return Choice((*starts, EMPTY)) if starts else EMPTY

@@ -10,6 +10,7 @@ from treadle_parsers.shapes import (
     Choice,
     Json,
     Literal,
+    Pattern,
     RawText,
     Repeated,
     Sequential,
@@ -59,6 +60,8 @@ def _format(shape: Shape) -> dict[str, Any]:
             return {"type": "json_schema", "json_schema": _with_definitions(schema, root)}
         case RawText(stop):
             return {"type": "tag", "begin": "", "content": {"type": "any_text"}, "end": stop}
+        case Pattern(regex, _):
+            return {"type": "regex", "pattern": regex}
         case Sequential(parts):
             return {"type": "sequence", "elements": [_format(part) for part in parts]}
         case Choice(options):

@@ -78,6 +78,8 @@ def name_of(found: re.Match[str]) -> str:
 
 
 _LONGEST_ENTITY = 10
+_HEAD_OF_VALUE = 64
+"""Most characters that are looked at to tell a string from other values before its end."""
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 
 
@@ -95,6 +97,7 @@ class ValueText:
         "_fresh",
         "_guess",
         "_held",
+        "_open",
         "_parts",
         "_root",
         "_string",
@@ -122,6 +125,7 @@ class ValueText:
         self._guess = guess
         self._xml = xml
         self._parts: list[str] = []
+        self._open = not string
         if string:
             call.add('"')
 
@@ -169,6 +173,21 @@ class ValueText:
             self._call.add(coercion.encode(text)[1:-1])
         else:
             self._parts.append(text)
+            if self._open:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Let the value flow as a string once its first characters say that it can be nothing
+        else.
+        """
+        text = "".join(self._parts)
+        head = text[:_HEAD_OF_VALUE]
+        declared = None if self._guess and not self._declared else self._declared
+        if coercion.can_only_be_text(head, declared, self._root):
+            self._string, self._open = True, False
+            self._call.add('"' + coercion.encode(text)[1:-1])
+        elif len(text) >= _HEAD_OF_VALUE:
+            self._open = False
 
     def close(self) -> None:
         """The value is complete; a newline that was held back was framing."""

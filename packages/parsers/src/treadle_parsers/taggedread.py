@@ -6,12 +6,14 @@ the block too.
 """
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from treadle_parsers import coercion, schema
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
+from treadle_parsers.lookahead import END, ahead
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus
 from treadle_parsers.tagged import Head, ValueText, name_of
@@ -42,6 +44,8 @@ class TagRules:
     param_close: str
     blocks: tuple[Block, ...] = ()
     """Alternatives; the first is rendered."""
+    also_close: tuple[str, ...] = ()
+    """Other literals that end a call."""
     newlines: bool = False
     """Whether one newline on each side of an argument's text is framing."""
     guess: bool = False
@@ -58,23 +62,39 @@ class TagRules:
     """Whether a tool `f` may be called as `f.f`."""
     self_typed: bool = False
     """Whether an argument is JSON where it can be, whatever the schema says."""
+    special: bool = False
+    """Whether the markers are special tokens: those of blocks are framing even without a call, and
+    that of a call begins one even in an argument that isn't closed.
+    """
     layout: Layout = field(default_factory=Layout)
     structure: Markers = field(init=False, repr=False, compare=False)
     """Every literal that has a meaning between arguments or in them."""
-    after_value: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What may follow the closing tag of an argument."""
-    block_ends: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What may follow the closing tag of a call whose last argument isn't closed."""
+    value_ends: Markers = field(init=False, repr=False, compare=False)
+    """The same literals, those in an argument's text that may end it."""
+    after: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """What follows a literal that ends an argument's text, by literal; one of the parts."""
 
     def __post_init__(self) -> None:
         opens = self.block_opens
         closes = tuple(block.close for block in self.blocks)
         outer = tuple(dict.fromkeys((*closes, *opens)))
-        after = (self.param.open, self.call_close, *outer, self.call.open, END)
-        literals = (self.param_close, *after[:-1], *((CDATA,) if self.xml else ()))
+        begins = (*opens, self.call.open, END)
+        after: dict[str, tuple[str, ...]] = dict.fromkeys((*outer, self.call.open), begins)
+        after.update(dict.fromkeys(self.call_closes, (*outer, self.call.open, END)))
+        ends = (*self.call_closes, *outer, self.call.open, END)
+        after[self.param_close] = (self.param.open, *ends)
+        literals = (*after, self.param.open, *((CDATA,) if self.xml else ()))
+        follows = {one: ahead([(part,) for part in parts]) for one, parts in after.items()}
+        if self.special:
+            del follows[self.call.open]
         object.__setattr__(self, "structure", Markers(literals))
-        object.__setattr__(self, "after_value", after)
-        object.__setattr__(self, "block_ends", (*outer, self.call.open, END))
+        object.__setattr__(self, "value_ends", Markers(literals, follows))
+        object.__setattr__(self, "after", after)
+
+    @property
+    def call_closes(self) -> tuple[str, ...]:
+        """What ends a call."""
+        return (self.call_close, *self.also_close)
 
     @property
     def block_opens(self) -> tuple[str, ...]:
@@ -110,7 +130,7 @@ class TaggedArguments:
             elif marker == body.param_close:
                 cursor.at += len(marker)
             elif marker:
-                cursor.at += len(marker) if marker == body.call_close else 0
+                cursor.at += len(marker) if marker in body.call_closes else 0
                 self._finish(complete=True)
                 return
             elif char == "{" and body.json_body and not self._keys:
@@ -163,14 +183,12 @@ class TaggedArguments:
         found = yield from body.param.look(cursor, len(body.param.open))
         if found is None:
             cursor.at += len(body.param.open)
-            if cursor.ended:
-                found_next = yield from cursor.skip_to(body.structure)
-                if not found_next:
-                    self._reading.close_call(call, CallStatus.TRUNCATED)
-                    return False
-            else:
-                yield from cursor.skip_to(body.structure)
-            return True
+            cut = cursor.ended
+            after = yield from cursor.skip_to(body.structure)
+            self._broken |= after == body.param_close  # a value without a name
+            if cut and not after:
+                self._reading.close_call(call, CallStatus.TRUNCATED)
+            return bool(after) or not cut
         cursor.at = found.end()
         key = html.unescape(name_of(found)) if body.xml_names else name_of(found)
         call.add(("{" if not self._keys else ", ") + coercion.encode(key) + ": ")
@@ -208,45 +226,33 @@ class TaggedArguments:
     def _text(self, value: ValueText) -> Steps[bool]:
         """Pass on the text of an argument up to its end; False when the whole text ended first."""
         body, cursor = self._body, self._reading.cursor
-        markers = body.structure
         while True:
-            found = markers.search(cursor)
-            stop = found.start() if found else markers.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            if stop > cursor.at:
-                value.add(cursor.buffer[cursor.at : stop])
-                cursor.at = stop
-            if found is None:
+            text, marker = cursor.take_to(body.value_ends)
+            if text:
+                value.add(text)
+            if not marker:
                 if cursor.ended:
                     return False
                 yield
-                continue
-            marker = found.group()
-            if marker == CDATA:
+            elif marker == CDATA:
                 if not (yield from self._cdata(value)):
                     return False
-                continue
-            if (yield from self._ends(marker)):
-                if marker == body.param_close:
-                    cursor.at += len(marker)
+            elif (yield from self._ends(marker)):
+                cursor.at += len(marker) if marker == body.param_close else 0
                 return True
-            value.add(marker)
-            cursor.at += len(marker)
+            else:
+                value.add(marker)
+                cursor.at += len(marker)
 
     def _cdata(self, value: ValueText) -> Steps[bool]:
         """Pass on a CDATA section, unread; False when the text ended in it."""
         cursor = self._reading.cursor
         cursor.at += len(CDATA)
         while True:
-            found = _CDATA_END.search(cursor)
-            stop = found.start() if found else _CDATA_END.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            value.add(cursor.buffer[cursor.at : stop], raw=True)
-            cursor.at = stop
-            if found:
-                cursor.at += len(found.group())
+            text, end = cursor.take_to(_CDATA_END)
+            value.add(text, raw=True)
+            if end:
+                cursor.at += len(end)
                 return True
             if cursor.ended:
                 return False
@@ -255,21 +261,17 @@ class TaggedArguments:
     def _ends(self, marker: str) -> Steps[bool]:
         """Say whether `marker`, at the cursor, ends the text of an argument."""
         body, cursor = self._body, self._reading.cursor
-        if marker == body.param_close:
-            return (yield from self._followed(marker, body.after_value))
-        if marker == body.param.open:
-            found = yield from body.param.look(cursor, len(marker))
-            if found is None:
-                return False
-            key = name_of(found)
-            if not self._root:
-                return True
-            return key not in self._keys and bool(
-                schema.property_schema(self._root, key, self._root)
-            )
-        if marker == body.call_close:
-            return (yield from self._followed(marker, body.block_ends))
-        return (yield from self._followed(marker, (*body.block_opens, body.call.open, END)))
+        if marker == body.call.open and body.special:
+            return (yield from body.call.look(cursor, len(marker))) is not None
+        if marker != body.param.open:
+            return (yield from self._followed(marker, body.after[marker]))
+        found = yield from body.param.look(cursor, len(marker))
+        if found is None:
+            return False
+        key = name_of(found)
+        if not self._root:
+            return True
+        return key not in self._keys and bool(schema.property_schema(self._root, key, self._root))
 
     def _followed(self, marker: str, parts: tuple[str, ...]) -> Steps[bool]:
         for part in parts:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, cast
 
 from treadle_parsers import coercion
@@ -11,9 +12,20 @@ from treadle_parsers.jsonwrite import arguments_text
 from treadle_parsers.records import ToolCall
 
 
+class Spelling(StrEnum):
+    """How a value that is no string is written between tags."""
+
+    JSON = "json"
+    """As JSON."""
+    MIXED = "mixed"
+    """Objects and arrays as JSON; numbers and booleans as Python shows them."""
+    PYTHON = "python"
+    """As Python shows it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """White space between the tags."""
+    """White space between the tags, and how values are spelled."""
 
     block_lead: str = "\n"
     """After a block opens."""
@@ -29,6 +41,11 @@ class Layout:
     """A header before the block of a call, with `{name}`."""
     one_block: bool = False
     """Whether all calls share one block."""
+    empty: str = ""
+    """What stands between the head and the end of a call without arguments."""
+    spelling: Spelling = Spelling.JSON
+    cdata: bool = False
+    """Whether a string with markup or newlines is written as a CDATA section."""
 
 
 def write_calls(
@@ -56,13 +73,27 @@ def _call(one: ToolCall, layout: Layout, call: tuple[str, str], param: tuple[str
     parts = [head + layout.call_lead]
     arguments = cast("dict[str, Any]", json.loads(arguments_text(one)))
     for key, value in arguments.items():
-        is_text = isinstance(value, str)
-        text = value if isinstance(value, str) else coercion.encode(value)
-        string = "true" if is_text else "false"
+        string = "true" if isinstance(value, str) else "false"
         opened = param[0].format(name=_name(key), string=string, type=_kind(value))
+        text = _spelled(value, layout)
         parts.append(opened + layout.before_value + text + layout.after_value + param[1])
         parts.append(layout.after_param)
+    if not arguments:
+        parts.append(layout.empty)
     return "".join(parts) + call[1]
+
+
+def _spelled(value: Any, layout: Layout) -> str:
+    if isinstance(value, str):
+        if layout.cdata and any(char in value for char in "<&\n"):
+            return "<![CDATA[" + value.replace("]]>", "]]]]><![CDATA[>") + "]]>"
+        return value
+    if value is None:
+        return "null"  # a template's `None` would be a string wherever the schema allows one
+    structured = isinstance(value, dict | list)
+    if layout.spelling is Spelling.PYTHON or (layout.spelling is Spelling.MIXED and not structured):
+        return repr(value)
+    return coercion.encode(value)
 
 
 def _kind(value: Any) -> str:

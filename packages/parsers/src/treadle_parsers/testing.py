@@ -2,10 +2,11 @@
 yours.
 
 `check_text` parses a text whole and in every way of cutting that it is given, and fails unless
-all records are equal, the events add up to the record, and every character of the text is
-accounted for.
+all records are equal, the events add up to the record, every character of the text is accounted
+for, readable calls hold strict JSON objects, and the look-ahead buffer stays small.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,8 +19,21 @@ from treadle_parsers.events import (
     Event,
     ReasoningDelta,
 )
+from treadle_parsers.literals import BARE_LIMIT
 from treadle_parsers.parser import Parser
 from treadle_parsers.records import CallStatus, ParsedMessage, SegmentKind, ToolSchema
+
+HELD_LIMIT = BARE_LIMIT + 1024
+"""Most characters that a stream may hold back, a value without quotes included."""
+
+_READABLE = frozenset(
+    {
+        CallStatus.OK,
+        CallStatus.UNKNOWN_TOOL,
+        CallStatus.SCHEMA_MISMATCH,
+        CallStatus.MISSING_NAME,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -84,8 +98,32 @@ def check_events(events: Sequence[Event], message: ParsedMessage) -> None:
         assert said.calls[call.index] == expected
 
 
-def check_conserved(message: ParsedMessage) -> None:
-    """Check that the segments tile the text and hold content, reasoning and calls."""
+def check_calls(message: ParsedMessage) -> None:
+    """Check that indices and ids are in order and that readable calls hold JSON objects."""
+    calls = message.tool_calls
+    assert [call.index for call in calls] == list(range(len(calls)))
+    for call in calls:
+        assert call.name or call.status is not CallStatus.OK
+        if call.status in _READABLE:
+            _check_object(call.arguments)
+
+
+def _check_object(text: str) -> None:
+    def refused(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    try:
+        value = json.loads(text, parse_int=len, parse_constant=refused)
+    except RecursionError:
+        return  # deeper than the standard library reads
+    assert isinstance(value, dict), f"the arguments are no object: {text[:80]!r}"
+
+
+def check_conserved(message: ParsedMessage, *, prefixed: bool = False) -> None:
+    """Check that the segments tile the text and hold content, reasoning and calls.
+
+    With `prefixed`, content and reasoning may begin with text of the prefix.
+    """
     at = 0
     for segment in message.segments:
         assert segment.span.start == at < segment.span.end
@@ -96,10 +134,11 @@ def check_conserved(message: ParsedMessage) -> None:
         spans = [s.span for s in message.segments if s.kind is kind]
         return [message.text[span.start : span.end] for span in spans]
 
-    assert "".join(of(SegmentKind.CONTENT)) == message.content
-    assert "".join(of(SegmentKind.REASONING)) == message.reasoning
+    content, reasoning = "".join(of(SegmentKind.CONTENT)), "".join(of(SegmentKind.REASONING))
+    assert message.content.endswith(content) if prefixed else message.content == content
+    assert message.reasoning.endswith(reasoning) if prefixed else message.reasoning == reasoning
     calls = [(call.raw, call.span.start) for call in message.tool_calls]
-    assert [raw for raw, _ in calls] == of(SegmentKind.CALL)
+    assert [raw for raw, _ in calls if raw or not prefixed] == of(SegmentKind.CALL)
     for raw, start in calls:
         assert message.text[start : start + len(raw)] == raw
 
@@ -115,12 +154,15 @@ def check_text(
 ) -> ParsedMessage:
     """Parse `text` whole and in every cut of `cuts`, check every promise, return the record."""
     whole = parser.parse(text, tools, prefix=prefix, finish_reason=finish_reason)
-    if not prefix:
-        check_conserved(whole)
+    check_conserved(whole, prefixed=bool(prefix))
+    check_calls(whole)
     for cut in [[text], *cuts]:
         assert "".join(cut) == text
         stream = parser.stream(tools, prefix=prefix)
-        events = [event for piece in cut for event in stream.feed(piece)]
+        events: list[Event] = []
+        for piece in cut:
+            events += stream.feed(piece)
+            assert stream.held <= HELD_LIMIT, f"{stream.held} characters are held back"
         message = stream.close(finish_reason)
         assert message == whole
         check_events([*events, *stream.final_events], message)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from treadle_parsers import jsontext, schema
+from treadle_parsers.fitting import fits
 from treadle_parsers.records import CallStatus, ToolSchema
 
 
@@ -50,6 +51,6 @@ class Toolbox:
         if self._schemas and name not in self._schemas:
             return CallStatus.UNKNOWN_TOOL
         root = self.schema(name)
-        if root and not schema.fits(value, root, root):
+        if root and not fits(value, root, root):
             return CallStatus.SCHEMA_MISMATCH
         return CallStatus.OK

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
+from treadle_parsers.jsonfields import JSON_KEYS, JsonKeys, read_fields
+from treadle_parsers.jsonvalue import Breakouts, Outcome
 from treadle_parsers.jsonwrite import call_object
+from treadle_parsers.lookahead import any_of, partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import Repeated, Shape, ToolShape, choice, json_call
@@ -22,13 +24,13 @@ from treadle_parsers.shapes import Repeated, Shape, ToolShape, choice, json_call
 HEAD = 512
 """Most characters in which an object must show that it is a call."""
 
+_PAIRS = r"""(?:"(?:type|id)"\s*+:\s*+"[^"\\]*+"\s*+,\s*+)*+"""
 _CALL = re.compile(
-    r"""\s*(?:"(?:type|id)"\s*:\s*"[^"\\]*"\s*,\s*)*"""
-    r"""(?:"function"\s*:\s*\{\s*)?"name"\s*:\s*"[^"\\]*"\s*"""
-    r"""(?:\}|,\s*(?:"(?:type|id)"\s*:\s*"[^"\\]*"\s*,\s*)*"(?:parameters|arguments)"\s*:)"""
+    rf"""\s*+{_PAIRS}(?:"function"\s*+:\s*+\{{\s*+)?"name"\s*+:\s*+"[^"\\]*+"\s*+"""
+    rf"""(?:\}}|,\s*+{_PAIRS}"(?:parameters|arguments)"\s*+:)"""
 )
-_BEGIN = re.compile(r'\s*"(?:name|type|id|function)"')
-_BEGINS = tuple(f'"{key}"' for key in ("name", "type", "id", "function"))
+_FIRST = any_of([partly(f'"{key}"', ":") for key in ("name", "type", "id", "function")])
+_BEGIN = re.compile(_FIRST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,12 @@ class BareJson:
         """None."""
         return ()
 
+    def follow(self, opener: str) -> str:
+        """Return what must follow: the brace after a tag, one of the first keys after a brace."""
+        if opener == self.tag:
+            return partly("{")
+        return _FIRST
+
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read one object, and those that follow it."""
         cursor = reading.cursor
@@ -79,25 +87,17 @@ class BareJson:
             start = cursor.position
 
     def _is_call(self, reading: Reading) -> Steps[bool]:
+        """Say whether the object whose brace was consumed begins like a call."""
         cursor = reading.cursor
-        arrived = len(cursor.buffer) - cursor.at
-        if arrived > HEAD and not _BEGIN.match(cursor.buffer, cursor.at):
-            return False
-        found = False
-        for key in _BEGINS:
-            found = found or (yield from cursor.looking_at(key))
-        if not found:
-            return False
-        size = 32
         while True:
-            head = yield from cursor.peek(size)
-            if _CALL.match(head):
+            buffer, at = cursor.buffer, cursor.at
+            if _CALL.match(buffer, at, at + HEAD):
                 return True
-            if len(head) < size:
-                return reading.length and '"name"' in head
-            if size >= HEAD:
+            if len(buffer) - at >= HEAD or not _BEGIN.match(buffer, at):
                 return False
-            size *= 2
+            if cursor.ended:
+                return reading.length and '"name"' in buffer[at:]
+            yield
 
     def _object(self, reading: Reading, call: CallDraft) -> Steps[None]:
         outcome = yield from read_fields(reading, call, self.keys, self._breakouts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from treadle_parsers.cursor import Steps
 from treadle_parsers.errors import RenderError
+from treadle_parsers.lookahead import any_of, partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import ToolCall
 from treadle_parsers.shapes import Literal, Shape, ToolShape
@@ -30,6 +31,11 @@ class Gate:
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
         return (self.close,)
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow: a marker of a call."""
+        del opener
+        return any_of([partly(part) for part in self.then])
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Pass the marker as framing when what follows may be a call."""

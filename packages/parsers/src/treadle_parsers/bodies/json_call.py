@@ -10,10 +10,12 @@ The closing marker may be missing; what follows the object then is text again.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
-from treadle_parsers.jsonfields import JSON_KEYS, Breakouts, JsonKeys, Outcome, read_fields
+from treadle_parsers.jsonfields import JSON_KEYS, JsonKeys, read_fields
+from treadle_parsers.jsonvalue import Breakouts, Outcome
 from treadle_parsers.jsonwrite import call_object
+from treadle_parsers.lookahead import END, partly
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import Literal, Repeated, Shape, ToolShape, choice, json_call, sequence
@@ -59,6 +61,11 @@ class JsonCall:
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
         return (self.close,) if self.close else ()
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening marker: the brace."""
+        del opener
+        return "" if self.special else partly("{")
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read one call; an opening marker that no `{` follows is text."""

@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from treadle_parsers import coercion, jsontext, schema
 from treadle_parsers.cursor import Markers, Steps
+from treadle_parsers.dialects import Dialect
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsontext import Scan
+from treadle_parsers.jsonvalue import Outcome
 from treadle_parsers.jsonwrite import arguments_text
-from treadle_parsers.literals import Dialect, LiteralScan
+from treadle_parsers.literalread import read_literal
+from treadle_parsers.literals import LiteralScan
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.shapes import (
@@ -41,6 +43,12 @@ class LiteralCalls:
     call: Head
     close: str
     dialect: Dialect
+    again: str = "call:"
+    """What begins another call before the closing marker."""
+    sort: bool = False
+    """Whether keys are rendered in alphabetical order."""
+    null: str = "null"
+    """How null is rendered."""
     _ends: Markers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,36 +75,41 @@ class LiteralCalls:
             cursor.at = len(cursor.buffer)
             reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
             return True
-        cursor.at = found.end()
-        call = reading.draft.call(start)
-        call.begin(name_of(found))
-        yield from self._arguments(reading, call)
+        while found:
+            cursor.at = found.end()
+            call = reading.draft.call(start)
+            call.begin(name_of(found))
+            open_ = yield from self._arguments(reading, call)
+            if not open_ or not (yield from cursor.looking_at(self.again)):
+                break
+            found = yield from self.call.look(cursor, 0)
+            yield from cursor.skip_space()
+            start = cursor.position
         return True
 
-    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[None]:
+    def _arguments(self, reading: Reading, call: CallDraft) -> Steps[bool]:
+        """Read the object and close the call; says whether the closing marker is still to come."""
         cursor = reading.cursor
         root = reading.tools.schema(call.name)
 
         def typed(key: str, word: str) -> str | None:
             declared = schema.property_schema(root, key, root)
-            return coercion.to_json(word, declared, root) if declared else None
+            if not declared:
+                return None
+            if self.dialect.words.get(word) == "null" and "null" in schema.types(declared, root):
+                return "null"  # strings are delimited, so a bare word for null is null
+            return coercion.to_json(word, declared, root)
 
-        scan = LiteralScan(self.dialect, typed)
-        while True:
-            cursor.at = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
-            call.add(scan.take())
-            if scan.state is not Scan.MORE:
-                break
-            if cursor.ended:
-                cursor.at = len(cursor.buffer)
-                reading.close_call(call, CallStatus.TRUNCATED)
-                return
-            yield
-        if scan.state is Scan.DONE:
+        outcome = yield from read_literal(reading, call, LiteralScan(self.dialect, typed))
+        if outcome is Outcome.ENDED:
+            reading.close_call(call, CallStatus.TRUNCATED)
+            return False
+        if outcome is Outcome.DONE:
             closed = yield from cursor.take(self.close)
             reading.close_call(call, complete=closed)
-        else:
-            yield from self._abandon(reading, call)
+            return not closed
+        yield from self._abandon(reading, call)
+        return False
 
     def _abandon(self, reading: Reading, call: CallDraft) -> Steps[None]:
         cursor = reading.cursor
@@ -111,7 +124,7 @@ class LiteralCalls:
         options = [
             sequence(
                 Literal(self.call.write.format(name=tool.name) + "{"),
-                arguments(tool, self._argument_shape, separator=","),
+                arguments(tool, self._argument_shape, separator=",", sort=self.sort),
                 Literal("}" + self.close),
             )
             for tool in tools
@@ -137,7 +150,8 @@ class LiteralCalls:
                 value = self._value_shape(part, root, depth + 1)
                 return sequence(Literal(f"{self._key(key)}:"), value)
 
-            return sequence(Literal("{"), arguments(inner, one, separator=","), Literal("}"))
+            members = arguments(inner, one, separator=",", sort=self.sort)
+            return sequence(Literal("{"), members, Literal("}"))
         return Json(declared, root)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
@@ -157,13 +171,15 @@ class LiteralCalls:
                 raise RenderError(f"a string holds {quote.close!r}, which ends strings here")
             return quote.open + value + quote.close
         if isinstance(value, dict):
-            items = cast("dict[str, Any]", value).items()
+            items = list(cast("dict[str, Any]", value).items())
+            if self.sort:
+                items.sort(key=lambda item: item[0].lower())
             return "{" + ",".join(f"{self._key(k)}:{self._written(v)}" for k, v in items) + "}"
         if isinstance(value, list):
             return "[" + ",".join(self._written(v) for v in cast("list[Any]", value)) + "]"
         if isinstance(value, jsontext.TooDeep):
             raise RenderError("the arguments are nested too deeply to be written")
-        return coercion.encode(value)
+        return self.null if value is None else coercion.encode(value)
 
     def _key(self, key: str) -> str:
         if key and key.isidentifier():

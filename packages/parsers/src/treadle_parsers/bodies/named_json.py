@@ -3,18 +3,22 @@
 <|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from treadle_parsers.cursor import END, Markers, Steps
+from treadle_parsers.cursor import Markers, Steps
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsonfields import Breakouts, Outcome, read_value
+from treadle_parsers.jsonvalue import Breakouts, Outcome, read_value
 from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.lookahead import END
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, Span, ToolCall
 from treadle_parsers.shapes import Json, Literal, Repeated, Shape, ToolShape, choice, sequence
 from treadle_parsers.tagged import Head, name_of
+
+_NAME_BEGUN = re.compile(r"\s*([\w.\-]{1,256})")
 
 
 def blank_call(name: str) -> ToolCall:
@@ -42,6 +46,8 @@ class NamedJson:
     """White space before `fence`."""
     label: Callable[[ToolCall], str] = _plain
     """What the head holds for a call."""
+    label_shape: Callable[[str], Shape] = Literal
+    """What the head holds for calls of a tool, by its name."""
     tail: str = ""
     """A literal rendered after `close`."""
     blocks: tuple[str, str] = ("", "")
@@ -54,6 +60,8 @@ class NamedJson:
     """What stands before the name of a tool in a header."""
     outer_close: str = ""
     """Framing that may follow the last closing marker."""
+    special: bool = False
+    """Whether the head begins with a special token: a name after it is a call, even cut off."""
     _ends: Markers = field(init=False, repr=False, compare=False)
     _breakouts: Breakouts = field(init=False, repr=False, compare=False)
 
@@ -89,7 +97,7 @@ class NamedJson:
         cursor = reading.cursor
         found = yield from self.call.look(cursor, 0)
         if found is None:
-            if not self.call.sure:
+            if not self.call.sure and not self._cut_off(reading):
                 return False
             yield from self._nameless(reading, start)
             return True
@@ -105,6 +113,12 @@ class NamedJson:
             call.begin(name)
         yield from self._arguments(reading, call, opened=opened)
         return True
+
+    def _cut_off(self, reading: Reading) -> bool:
+        """Say whether the text ended in a name after a special token."""
+        cursor = reading.cursor
+        begun = cursor.ended and _NAME_BEGUN.fullmatch(cursor.buffer, cursor.at)
+        return self.special and bool(begun)
 
     def _arguments(self, reading: Reading, call: CallDraft, *, opened: bool) -> Steps[None]:
         cursor = reading.cursor
@@ -145,26 +159,29 @@ class NamedJson:
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
 
     def _nameless(self, reading: Reading, start: int) -> Steps[None]:
-        """Keep a call whose head can't be read."""
-        yield from self._collect(reading, reading.draft.call(start))
+        """Keep a call whose head can't be read; of one that was cut off, the name so far."""
+        cursor = reading.cursor
+        call = reading.draft.call(start)
+        begun = _NAME_BEGUN.fullmatch(cursor.buffer, cursor.at) if cursor.ended else None
+        if begun is None:
+            yield from self._collect(reading, call)
+            return
+        cursor.at = len(cursor.buffer)
+        call.begin(begun[1].removeprefix(self.namespace))
+        reading.close_call(call, CallStatus.TRUNCATED)
 
     def _collect(self, reading: Reading, call: CallDraft) -> Steps[None]:
         """Keep text that isn't JSON as the arguments, up to the closing marker or the next call."""
         cursor = reading.cursor
         while True:
-            found = self._ends.search(cursor)
-            stop = found.start() if found else self._ends.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            call.add(cursor.buffer[cursor.at : stop])
-            cursor.at = stop
-            if found or cursor.ended:
+            text, marker = cursor.take_to(self._ends)
+            call.add(text)
+            if marker or cursor.ended:
                 break
             yield
-        closed = found is not None and found.group() in self.closes
-        if found and closed:
-            cursor.at += len(found.group())
-        cut = found is None and reading.length
+        if marker in self.closes:
+            cursor.at += len(marker)
+        cut = not marker and reading.length
         reading.close_call(call, CallStatus.TRUNCATED if cut else CallStatus.INVALID_JSON)
 
     def read_message(self, reading: Reading, recipient: str, start: int) -> Steps[bool]:
@@ -177,12 +194,15 @@ class NamedJson:
         return True
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
-        """Return the shape of calls of `tools`; a counter in the head is that of a first call."""
+        """Return the shape of calls of `tools`."""
+        before, after = (part.format() for part in self.call.write.split("{name}"))
         fence = self.fence_lead + self.fence if self.fence else ""
         end = Literal(fence + self.close + self.tail)
         options = [
             sequence(
-                Literal(self.call.write.format(name=self.label(blank_call(tool.name)))),
+                Literal(before),
+                self.label_shape(tool.name),
+                Literal(after),
                 Json(tool.parameters or {"type": "object"}, tool.parameters),
                 end,
             )

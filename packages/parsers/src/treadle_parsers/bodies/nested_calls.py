@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from treadle_parsers import coercion, elements, jsontext, schema
-from treadle_parsers.cursor import Markers, Steps
-from treadle_parsers.draft import CallDraft
+from treadle_parsers.cursor import Steps
 from treadle_parsers.errors import RenderError
 from treadle_parsers.jsonwrite import arguments_text
+from treadle_parsers.lookahead import partly
+from treadle_parsers.nestedread import NestedArguments, NestedRules
 from treadle_parsers.reading import Reading
-from treadle_parsers.records import CallStatus, ToolCall
+from treadle_parsers.records import ToolCall
 from treadle_parsers.shapes import (
     Choice,
     Json,
@@ -30,17 +31,14 @@ from treadle_parsers.shapes import (
     sequence,
     text_until,
 )
-from treadle_parsers.tagged import NAME_ATTRIBUTE, Head, name_of
+from treadle_parsers.tagged import name_of
 
 _BAD_KEY = set("<>/ \n\t\r\"'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NestedCalls:
+class NestedCalls(NestedRules):
     """A body: a block of calls, each with elements for its arguments."""
-
-    mark: str
-    """What stands before every tag."""
 
     @property
     def openers(self) -> tuple[str, ...]:
@@ -52,6 +50,11 @@ class NestedCalls:
         """What closes them."""
         return (f"{self.mark}</tool_call>", f"{self.mark}</invoke>")
 
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening of a block: that of a call."""
+        block, invoke = self.openers
+        return partly(invoke) if opener == block else ""
+
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read a call, or pass the opening of a block when one follows."""
         cursor = reading.cursor
@@ -59,8 +62,7 @@ class NestedCalls:
         if opener == block:
             found = yield from cursor.looking_at(invoke)
             return found or cursor.may_reach(invoke)
-        head = Head(open=invoke, rest=NAME_ATTRIBUTE + r"[^>]*>", end=">", write="")
-        named = yield from head.look(cursor, 0)
+        named = yield from self.head.look(cursor, 0)
         if named is None:
             return False
         cursor.at = named.end()
@@ -68,7 +70,7 @@ class NestedCalls:
         name = name_of(named)
         if name:
             call.begin(name)
-        yield from _Elements(self, reading, call).read()
+        yield from NestedArguments(self, reading, call).read()
         return True
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
@@ -125,121 +127,3 @@ class NestedCalls:
         else:
             inner = value if isinstance(value, str) else coercion.encode(value)
         return f"{self.mark}<{key}>{inner}{self.mark}</{key}>"
-
-
-class _Elements:
-    """The arguments of one call while they are read."""
-
-    __slots__ = ("_any", "_body", "_broken", "_call", "_pattern", "_reading", "_root")
-
-    def __init__(self, body: NestedCalls, reading: Reading, call: CallDraft) -> None:
-        self._body = body
-        self._reading = reading
-        self._call = call
-        self._root = reading.tools.schema(call.name)
-        self._pattern = elements.tags(body.mark)
-        self._any = False
-        self._broken = False
-
-    def read(self) -> Steps[None]:
-        """Read elements up to the end of the call and close its record."""
-        cursor, mark = self._reading.cursor, self._body.mark
-        marks = Markers((mark,))
-        while True:
-            char = yield from cursor.skip_space()
-            if not char:
-                self._finish(complete=False)
-                return
-            if not (yield from cursor.looking_at(mark)):
-                self._broken = True
-                if cursor.ended and mark.startswith(cursor.buffer[cursor.at :]):
-                    cursor.at = len(cursor.buffer)
-                    self._broken = False
-                else:
-                    yield from cursor.skip_to(marks)
-                continue
-            tag = yield from self._tag()
-            if tag in (f"{mark}</invoke>", f"{mark}</tool_call>", f"{mark}<tool_call>"):
-                if tag == f"{mark}</invoke>":
-                    cursor.at += len(tag)
-                self._finish(complete=True)
-                return
-            found = self._pattern.fullmatch(tag)
-            if tag.startswith(f"{mark}<invoke"):
-                self._finish(complete=True)
-                return
-            cursor.at += len(tag) if found else len(mark)
-            if found and not found[1] and not (yield from self._argument(found[2])):
-                return
-
-    def _tag(self) -> Steps[str]:
-        """Return the tag at the cursor, as far as there is one."""
-        cursor = self._reading.cursor
-        while True:
-            stop = cursor.buffer.find(">", cursor.at + len(self._body.mark), cursor.at + 300)
-            if stop >= 0:
-                return cursor.buffer[cursor.at : stop + 1]
-            if cursor.ended or len(cursor.buffer) - cursor.at >= 300:
-                return cursor.buffer[cursor.at : cursor.at + len(self._body.mark)]
-            yield
-
-    def _finish(self, *, complete: bool) -> None:
-        if not complete and not self._any:
-            self._reading.close_call(self._call, CallStatus.TRUNCATED)
-            return
-        self._call.add("}" if self._any else "{}")
-        status = CallStatus.INVALID_JSON if self._broken else None
-        self._reading.close_call(self._call, status, complete=complete)
-
-    def _argument(self, key: str) -> Steps[bool]:
-        """Read one argument; False when the text ended in it."""
-        call, cursor, mark = self._call, self._reading.cursor, self._body.mark
-        call.add((", " if self._any else "{") + coercion.encode(key) + ": ")
-        self._any = True
-        declared = schema.property_schema(self._root, key, self._root)
-        string = coercion.is_text(declared, self._root)
-        if string and not declared:
-            string = not (yield from cursor.looking_at(f"{mark}<"))
-            closing = yield from cursor.looking_at(f"{mark}</")
-            string = string or closing
-        closed = yield from self._text(key, declared, string=string)
-        if not closed:
-            self._reading.close_call(call, CallStatus.TRUNCATED)
-        return closed
-
-    def _text(self, key: str, declared: schema.Schema | None, *, string: bool) -> Steps[bool]:
-        call, cursor, mark = self._call, self._reading.cursor, self._body.mark
-        opened, closed = f"{mark}<{key}>", f"{mark}</{key}>"
-        markers = Markers((opened, closed, f"{mark}</invoke>"))
-        parts: list[str] = []
-        depth = 1
-        if string:
-            call.add('"')
-        while True:
-            found = markers.search(cursor)
-            stop = found.start() if found else markers.held_from(cursor)
-            if found is None and cursor.ended:
-                stop = len(cursor.buffer)
-            marker = found.group() if found else ""
-            if marker:
-                depth += (marker == opened and not string) - (marker == closed)
-            ends = bool(marker) and (depth == 0 or marker.endswith("</invoke>"))
-            kept = marker if not ends else ""
-            text = cursor.buffer[cursor.at : stop] + kept
-            if string:
-                call.add(coercion.encode(text)[1:-1])
-            else:
-                parts.append(text)
-            cursor.at = stop + len(kept) + (len(marker) if ends and marker == closed else 0)
-            if ends:
-                break
-            if found is None:
-                if cursor.ended:
-                    call.add("".join(parts))
-                    return False
-                yield
-        if string:
-            call.add('"')
-        else:
-            call.add(elements.to_json("".join(parts), self._pattern, declared, self._root))
-        return True

@@ -14,11 +14,15 @@ from typing import Any, cast
 
 from treadle_parsers import coercion, jsontext
 from treadle_parsers.cursor import Markers, Steps
+from treadle_parsers.dialects import PYTHON
 from treadle_parsers.draft import CallDraft
 from treadle_parsers.errors import RenderError
-from treadle_parsers.jsontext import Scan
+from treadle_parsers.jsonvalue import Outcome
 from treadle_parsers.jsonwrite import arguments_text
-from treadle_parsers.literals import PYTHON, LiteralScan
+from treadle_parsers.literalread import read_literal
+from treadle_parsers.literals import LiteralScan
+from treadle_parsers.lookahead import SPACE, arrived
+from treadle_parsers.pythonshape import python_value
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.schema import Schema
@@ -37,6 +41,9 @@ NAME_LIMIT = 256
 _NAME = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*\(")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*")
 _BEGINS = re.compile(r"\s*\[?\s*([A-Za-z_][\w.\-]*)\s*\(\s*(?:\)|[A-Za-z_]\w*\s*=)")
+_KEY = r"(?:\)|[A-Za-z_]\w*+\s*+" + arrived("=") + ")"
+_FIRST = r"[A-Za-z_][\w.\-]*+\s*+" + arrived(r"\(\s*+" + arrived(_KEY))
+"""The beginning of a call, as far as it has arrived."""
 _MAY_BEGIN = re.compile(r"\s*\[?\s*(?:[A-Za-z_][\w.\-]*\s*(?:\(\s*(?:[A-Za-z_]\w*\s*)?)?)?")
 
 
@@ -67,6 +74,11 @@ class PythonicCalls:
     def strays(self) -> tuple[str, ...]:
         """The closing marker."""
         return (self.close,) if self.close else ()
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow: a name, a parenthesis, and a keyword or the end."""
+        del opener
+        return SPACE + arrived(_FIRST if self.bare else r"(?:\[\s*+)?+" + arrived(_FIRST))
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls; an opening marker that no call follows is text."""
@@ -101,7 +113,7 @@ class PythonicCalls:
     def _calls(self, reading: Reading) -> Steps[None]:
         cursor = reading.cursor
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char in (",", ";"):
                 cursor.at += 1
                 continue
@@ -112,6 +124,8 @@ class PythonicCalls:
                 break
             if self.lines and self.close and (yield from cursor.looking_at(self.close)):
                 break
+            if reading.draft.full:
+                return
             call = reading.draft.call(cursor.position)
             yield from self._call(reading, call)
         if self.close:
@@ -127,7 +141,7 @@ class PythonicCalls:
         call.begin(found[1])
         first = True
         while True:
-            char = yield from cursor.skip_space()
+            char = cursor.solid() or (yield from cursor.skip_space())
             if char == ")":
                 cursor.at += 1
                 call.add("{}" if first else "}")
@@ -151,21 +165,14 @@ class PythonicCalls:
             return False
         cursor.at = found.end()
         call.add(("{" if first else ", ") + coercion.encode(found[1]) + ": ")
-        scan = LiteralScan(PYTHON)
-        while True:
-            cursor.at = scan.advance(cursor.buffer, cursor.at, ended=cursor.ended)
-            call.add(scan.take())
-            if scan.state is Scan.DONE:
-                break
-            if scan.state is Scan.BAD:
-                yield from self._abandon(reading, call)
-                return False
-            if cursor.ended:
-                cursor.at = len(cursor.buffer)
-                reading.close_call(call, CallStatus.TRUNCATED)
-                return False
-            yield
-        char = yield from cursor.skip_space()
+        outcome = yield from read_literal(reading, call, LiteralScan(PYTHON))
+        if outcome is Outcome.ENDED:
+            reading.close_call(call, CallStatus.TRUNCATED)
+            return False
+        if outcome is Outcome.BAD:
+            yield from self._abandon(reading, call)
+            return False
+        char = cursor.solid() or (yield from cursor.skip_space())
         if char in (",", ")"):
             return True
         yield from self._abandon(reading, call)
@@ -175,8 +182,9 @@ class PythonicCalls:
         """Match at the cursor, waiting while more text may change the answer."""
         cursor = reading.cursor
         while True:
-            found = pattern.match(cursor.buffer, cursor.at)
-            if cursor.ended or len(cursor.buffer) - cursor.at >= NAME_LIMIT:
+            limit = cursor.at + NAME_LIMIT
+            found = pattern.match(cursor.buffer, cursor.at, limit)
+            if cursor.ended or len(cursor.buffer) >= limit:
                 return found
             if found and found.end() < len(cursor.buffer):
                 return found
@@ -195,10 +203,12 @@ class PythonicCalls:
         reading.close_call(call, status)
 
     def shape(self, tools: Sequence[ToolShape]) -> Shape:
-        """Return the shape of calls of `tools`; values are JSON, which is read as well."""
+        """Return the shape of calls of `tools`; strings are in double quotes, as rendered."""
 
         def one(key: str, declared: Schema, root: Schema) -> Shape:
-            return sequence(Literal(f"{key}="), Json(declared, root))
+            text = coercion.is_text(declared, root)
+            value = Json(declared, root) if text else python_value(declared, root)
+            return sequence(Literal(f"{key}="), value)
 
         options = [
             sequence(Literal(f"{tool.name}("), arguments(tool, one, separator=", "), Literal(")"))
@@ -230,11 +240,4 @@ class PythonicCalls:
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return coercion.encode(value)
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return "{" + ", ".join(f"{coercion.encode(k)}: {_literal(v)}" for k, v in items) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, cast("list[Any]", value))) + "]"
-    return repr(value)
+    return coercion.encode(value) if isinstance(value, str) else repr(value)

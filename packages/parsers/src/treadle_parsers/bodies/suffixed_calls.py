@@ -15,6 +15,9 @@ from treadle_parsers.reading import Reading
 from treadle_parsers.records import ToolCall
 from treadle_parsers.shapes import Shape, ToolShape
 
+MAX_SUFFIXES = 8
+"""Most suffixes of one message; a model has one, and each costs a description of its own."""
+
 _SUFFIX = re.compile(r"(\w{1,32})>")
 
 
@@ -24,6 +27,8 @@ class SuffixedCalls:
 
     open: str
     calls: Callable[[str], TaggedCalls]
+    call_open: str
+    """What opens a call, up to the suffix."""
     default: str
     """The suffix that is rendered."""
 
@@ -48,10 +53,13 @@ class SuffixedCalls:
         found = _SUFFIX.match(head)
         if found is None:
             return False
+        if not (yield from cursor.looking_at(self.call_open + found.group(), skip=found.end())):
+            return False
+        reading.variants.add(found[1])
+        if len(reading.variants) > MAX_SUFFIXES:
+            return False
         body = self.calls(found[1])
         block = body.blocks[0]
-        if not (yield from cursor.looking_at(body.call.open, skip=found.end())):
-            return False
         cursor.at += found.end()
         yield from body.read(reading, block.open, start)
         yield from cursor.take(block.close)

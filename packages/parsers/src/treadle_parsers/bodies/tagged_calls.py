@@ -18,12 +18,16 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from treadle_parsers import coercion
+from treadle_parsers import coercion, schema
 from treadle_parsers.cursor import Steps
+from treadle_parsers.lookahead import partly
+from treadle_parsers.pythonshape import python_scalar, python_value
 from treadle_parsers.reading import Reading
 from treadle_parsers.records import CallStatus, ToolCall
 from treadle_parsers.schema import Schema
 from treadle_parsers.shapes import (
+    EMPTY,
+    NUMBER,
     Json,
     Literal,
     Repeated,
@@ -36,7 +40,7 @@ from treadle_parsers.shapes import (
 )
 from treadle_parsers.tagged import name_of
 from treadle_parsers.taggedread import Block, TaggedArguments, TagRules
-from treadle_parsers.taggedwrite import write_calls
+from treadle_parsers.taggedwrite import Spelling, write_calls
 
 __all__ = ["Block", "TaggedCalls"]
 
@@ -53,7 +57,12 @@ class TaggedCalls(TagRules):
     @property
     def strays(self) -> tuple[str, ...]:
         """What closes a block, and a call."""
-        return (*(block.close for block in self.blocks), self.call_close)
+        return (*(block.close for block in self.blocks), *self.call_closes)
+
+    def follow(self, opener: str) -> str:
+        """Return what must follow the opening of a block: that of a call."""
+        plain = opener in self.block_opens and not self.special
+        return partly(self.call.open) if plain else ""
 
     def read(self, reading: Reading, opener: str, start: int) -> Steps[bool]:
         """Read the calls of a block, or one call that stands alone."""
@@ -65,7 +74,8 @@ class TaggedCalls(TagRules):
                     cursor.at = len(cursor.buffer)
                     reading.close_call(reading.draft.call(start), CallStatus.TRUNCATED)
                     return True
-                return False
+                reading.stay()
+                return self.special
             yield from cursor.skip_space()
             start = cursor.position
             cursor.at += len(self.call.open)
@@ -73,7 +83,8 @@ class TaggedCalls(TagRules):
             return False
         while True:
             yield from self._read_call(reading, start)
-            if not (in_block and (yield from cursor.looking_at(self.call.open))):
+            more = in_block and not reading.draft.full
+            if not (more and (yield from cursor.looking_at(self.call.open))):
                 break
             yield from cursor.skip_space()
             start = cursor.position
@@ -104,7 +115,7 @@ class TaggedCalls(TagRules):
         if found is None:
             return self.call.cut_off(cursor)
         skip = found.end() - cursor.at
-        for part in (self.param.open, self.call_close):
+        for part in (self.param.open, *self.call_closes):
             if (yield from cursor.looking_at(part, skip=skip)) or cursor.may_reach(part, skip=skip):
                 return True
         return self.json_body and (yield from cursor.looking_at("{", skip=skip))
@@ -142,24 +153,49 @@ class TaggedCalls(TagRules):
         end = Literal(layout.after_call + block.close if block.close else "")
         options: list[Shape] = []
         for tool in tools:
-            head = self.call.write.format(name=tool.name, index=1) + layout.call_lead
-            call = sequence(
-                Literal(head), arguments(tool, self._argument_shape), Literal(self.call_close)
-            )
+            inner = arguments(tool, self._argument_shape)
+            if inner == EMPTY:
+                inner = Literal(layout.empty)
+            call = sequence(self._head_shape(tool), inner, Literal(self.call_close))
             message = Literal(layout.message.format(name=tool.name))
             options.append(call if layout.one_block else sequence(message, begin, call, end))
         calls = Repeated(choice(options), layout.between)
         return sequence(begin, calls, end) if layout.one_block else calls
 
+    def _head_shape(self, tool: ToolShape) -> Shape:
+        before, numbered, after = self.call.write.partition("{index}")
+        lead = self.layout.call_lead
+        if not numbered:
+            return Literal(before.format(name=tool.name) + lead)
+        return sequence(Literal(before.format(name=tool.name)), NUMBER, Literal(after + lead))
+
     def _argument_shape(self, key: str, declared: Schema, root: Schema) -> Shape:
-        text = coercion.is_text(declared, root)
-        kind = "string" if text else "number"
-        head = self.param.write.format(name=key, string="true" if text else "false", type=kind)
         close = self.layout.after_value + self.param_close + self.layout.after_param
-        begin = Literal(head + self.layout.before_value)
-        if text:
-            return sequence(begin, text_until(close, declared, root))
-        return sequence(begin, Json(declared, root), Literal(close))
+        if coercion.is_text(declared, root):
+            lead = self._argument_head(key, "string", text=True)
+            return sequence(lead, text_until(close, declared, root))
+        kinds = (declared,)
+        if "{type}" in self.param.write:
+            names = schema.types(declared, root)
+            names -= {"integer"} if "number" in names else frozenset[str]()
+            kinds = tuple({**declared, "type": name} for name in sorted(names))
+        options = [
+            sequence(self._argument_head(key, str(kind.get("type"))), self._value(kind, root))
+            for kind in kinds
+        ]
+        return sequence(choice(options), Literal(close))
+
+    def _argument_head(self, key: str, kind: str, *, text: bool = False) -> Shape:
+        kind = "number" if kind == "integer" else kind
+        write = self.param.write.format(name=key, string="true" if text else "false", type=kind)
+        return Literal(write + self.layout.before_value)
+
+    def _value(self, declared: Schema, root: Schema) -> Shape:
+        if self.layout.spelling is Spelling.PYTHON:
+            return python_value(declared, root)
+        if self.layout.spelling is Spelling.MIXED:
+            return python_scalar(declared, root)
+        return Json(declared, root)
 
     def render(self, calls: Sequence[ToolCall]) -> str:
         """Write `calls`. Raises: RenderError."""

@@ -13,9 +13,12 @@ APRIEL = Format(
         Thinking(
             open="Here are my reasoning steps:",
             close="[BEGIN FINAL RESPONSE]",
+            gap="\n",
         ),
         Thinking(open="<thinking>", close="</thinking>"),
     ),
+    gap="\n",
+    lead="\n",
     framing=("[END FINAL RESPONSE]", "<|end|>"),
 )
 

@@ -1,7 +1,9 @@
 """Command R7B and later: a JSON array between action markers, other text in marked blocks."""
 
+from dataclasses import replace
+
 from treadle_parsers.bodies.json_array import JsonArray
-from treadle_parsers.format import Format, Frame, Thinking
+from treadle_parsers.format import Dialect, Format, Frame, Thinking
 from treadle_parsers.jsonfields import JsonKeys
 
 _COHERE_KEYS = JsonKeys(
@@ -26,7 +28,7 @@ _COHERE_THINKING = Thinking(
 
 _COHERE_TURN = r"<\|START_OF_TURN_TOKEN\|><\|CHATBOT_TOKEN\|>"
 
-COHERE_COMMAND3 = Format(
+_COHERE = Format(
     name="cohere_command3",
     aliases=("cohere", "cohere_command", "command_r7b", "cohere_command4", "cohere2moe"),
     summary='<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "f", "parameters": {}}]...',
@@ -44,6 +46,17 @@ COHERE_COMMAND3 = Format(
         "<|CHATBOT_TOKEN|>",
     ),
     turn=_COHERE_TURN,
+)
+
+COHERE_COMMAND3 = replace(
+    _COHERE,
+    dialects=(
+        Dialect(
+            name="command4",
+            models="Command A+, Cohere2 MoE",
+            form=replace(_COHERE, content_frame=Frame(open="<|START_TEXT|>", close="<|END_TEXT|>")),
+        ),
+    ),
 )
 
 FORMATS = (COHERE_COMMAND3,)

@@ -17,6 +17,7 @@ COMMAND_R_PLUS = Format(
     aliases=("cohere_command_r", "command_r_plus"),
     summary='Action:\\n```json\\n[{"tool_name": "f", "parameters": {"x": 1}}]\\n```',
     models="Command R+",
+    notes=("`directly-answer` is a call like any other: the template offers it as a tool.",),
     signature=("Action:", "directly-answer"),
     bodies=(
         JsonArray(
@@ -27,9 +28,13 @@ COMMAND_R_PLUS = Format(
             first="\n    ",
             between=",\n    ",
             last="\n",
+            on_lines=True,
         ),
+        JsonArray(open="Action:\r\n```json", close="```", keys=_COHERE_KEYS),
     ),
     thinking=(),
+    gap="\n",
+    lead="\n",
     framing=("<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"),
     turn=_COHERE_TURN,
 )

@@ -1,5 +1,8 @@
 """DeepSeek's DSML: `invoke` and `parameter` tags whose `string` attribute says what is JSON."""
 
+from dataclasses import replace
+
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import Block, TaggedCalls
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import NAME_ATTRIBUTE, Head
@@ -11,7 +14,11 @@ _DEEPSEEK_TURN = r"<｜Assistant｜>"
 _THINKING = Thinking(lead="", tail="", gap="")
 
 
-def _calls(mark: str, blocks: tuple[str, ...]) -> TaggedCalls:
+_MARKS = ("｜DSML｜", "｜DSML｜ ", "｜｜DSML｜｜")
+"""Ways in which the models write the mark: one is right for a checkpoint, all are read."""
+
+
+def _calls(mark: str, blocks: tuple[str, ...], layout: Layout = _LAYOUT) -> TaggedCalls:
     return TaggedCalls(
         call=Head(
             open=f"<{mark}invoke", rest=_REST, end=">", write=f'<{mark}invoke name="{{name}}">'
@@ -27,12 +34,18 @@ def _calls(mark: str, blocks: tuple[str, ...]) -> TaggedCalls:
         blocks=tuple(Block(open=f"<{mark}{block}>", close=f"</{mark}{block}>") for block in blocks),
         json_body=True,
         guess=True,
-        layout=_LAYOUT,
+        special=True,
+        layout=layout,
     )
 
 
 def _dsml(
-    name: str, aliases: tuple[str, ...], models: str, mark: str, blocks: tuple[str, ...]
+    name: str,
+    aliases: tuple[str, ...],
+    models: str,
+    mark: str,
+    blocks: tuple[str, ...],
+    layout: Layout = _LAYOUT,
 ) -> Format:
     return Format(
         name=name,
@@ -40,8 +53,13 @@ def _dsml(
         summary=f'<{mark}invoke name="f"><{mark}parameter name="x" string="true">...',
         models=models,
         signature=(f"{mark}", f"{blocks[0]}", "invoke"),
-        bodies=(_calls(mark, blocks), _calls("｜｜DSML｜｜", blocks)),
+        bodies=(
+            _calls(mark, blocks, layout),
+            *(_calls(other, blocks) for other in _MARKS if other != mark),
+        ),
         thinking=(_THINKING,),
+        gap="\n\n",
+        lead="\n\n",
         framing=("<｜end▁of▁sentence｜>",),
         turn=_DEEPSEEK_TURN,
     )
@@ -60,6 +78,7 @@ DEEPSEEK_V4 = _dsml(
     "DeepSeek V4",
     "｜DSML｜",
     ("tool_calls", "toolcalls", "tool", "function_calls"),
+    replace(_LAYOUT, empty="\n"),
 )
 DEEPSEEK_V41 = _dsml(
     "deepseek_v41", ("deepseekv41",), "DeepSeek V4.1", "｜DSML｜ ", ("calls", "tool_calls")
@@ -69,7 +88,13 @@ GIGACHAT35 = Format(
     summary='<｜GCML｜invoke name="f"><｜GCML｜parameter name="x" string="true">...',
     models="GigaChat 3.5",
     signature=("｜GCML｜",),
-    bodies=(_calls("｜GCML｜", ("tool_calls", "function_calls")),),
+    bodies=(
+        _calls("｜GCML｜", ("tool_calls", "function_calls")),
+        JsonCall(open="<|function_call|>", close="", lead="", between=""),
+        JsonCall(
+            open="<|message_sep|>\n\nfunction call<|role_sep|>\n", close="", lead="", between=""
+        ),
+    ),
     thinking=(_THINKING,),
     framing=("</s>", "<|message_sep|>"),
     turn=r"assistant<\|role_sep\|>\n",

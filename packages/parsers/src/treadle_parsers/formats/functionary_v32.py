@@ -11,13 +11,14 @@ FUNCTIONARY_V32 = Format(
     aliases=("functionary-v3.2",),
     summary='>>>f\\n{"x": 1}',
     models="Functionary v3.2",
+    notes=("The recipient `all` is the user: what follows it is content.",),
     signature=(">>>all",),
     content_frame=Frame(open=">>>all\n"),
     bodies=(
         NamedJson(
             call=Head(
                 open=">>>",
-                rest=r"(?P<name>[A-Za-z_][\w.\-]*)\n",
+                rest=r"(?P<name>[A-Za-z_][\w.\-]*)\r?\n",
                 end="\n",
                 write=">>>{name}\n",
             )

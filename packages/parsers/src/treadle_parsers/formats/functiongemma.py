@@ -1,13 +1,13 @@
 """FunctionGemma: `call:NAME{...}` with `<escape>` around strings."""
 
 from treadle_parsers.bodies.literal_calls import LiteralCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.format import Format
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
 
-_HEAD = r"\s*(?:call:)?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
+_HEAD = r"\s*(?:call)?:?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
 
 
 def _dialect(mark: str) -> Dialect:
@@ -15,7 +15,7 @@ def _dialect(mark: str) -> Dialect:
         quotes=(Quote(mark, mark, escapes=False), Quote('"', '"')),
         words=_WORDS,
         bare_strings=True,
-        bare_stop=r"[,\[\]{}]",
+        bare_stop=r"[,\[\]{}]|<start_function_call>|<end_function_call>",
         key_stop=r"[:,\[\]{}]",
     )
 
@@ -38,7 +38,7 @@ FUNCTIONGEMMA = Format(
             dialect=_dialect("<escape>"),
         ),
     ),
-    framing=("<end_of_turn>", "<start_function_response>", "<bos>", "<eos>"),
+    framing=("<end_of_turn>", "<start_function_response>"),
     turn=r"<start_of_turn>model\n",
 )
 

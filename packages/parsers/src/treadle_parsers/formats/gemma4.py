@@ -1,13 +1,13 @@
 """Gemma 4: `call:NAME{...}` in a notation with string delimiters of its own."""
 
 from treadle_parsers.bodies.literal_calls import LiteralCalls
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.format import Format, Thinking
-from treadle_parsers.literals import Dialect, Quote
 from treadle_parsers.tagged import Head
 
 _WORDS = {"true": "true", "false": "false", "null": "null", "None": "null"}
 
-_HEAD = r"\s*(?:call:)?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
+_HEAD = r"\s*(?:call)?:?\s*(?P<name>[^\s{}<>:]+)\s*(?=\{)"
 
 
 def _dialect(mark: str) -> Dialect:
@@ -15,7 +15,7 @@ def _dialect(mark: str) -> Dialect:
         quotes=(Quote(mark, mark, escapes=False), Quote('"', '"')),
         words=_WORDS,
         bare_strings=True,
-        bare_stop=r"[,\[\]{}]",
+        bare_stop=r"[,\[\]{}]|<\|tool_call>|<tool_call\|>",
         key_stop=r"[:,\[\]{}]",
     )
 
@@ -32,14 +32,17 @@ GEMMA4 = Format(
             ),
             close="<tool_call|>",
             dialect=_dialect('<|"|>'),
+            sort=True,
+            null="None",
         ),
     ),
     thinking=(
-        Thinking(open="<|channel>thought\n", close="<channel|>", lead="", tail="\n", gap=""),
+        Thinking(open="<|channel>thought\n", close="<channel|>", lead="", tail="", gap=""),
         Thinking(open="<|channel>thought", close="<channel|>"),
         Thinking(open="<|channel>", close="<channel|>"),
     ),
-    framing=("<turn|>", "<|tool_response>", "<bos>", "<eos>"),
+    content_last=True,
+    framing=("<turn|>", "<|tool_response>"),
     turn=r"<\|turn>model\n",
 )
 

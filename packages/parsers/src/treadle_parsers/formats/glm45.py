@@ -1,7 +1,8 @@
 """GLM-4.5 and 4.6: the name, then pairs of `<arg_key>` and `<arg_value>` on lines."""
 
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -29,11 +30,13 @@ def _calls(open_: str, close: str, param: Head, layout: Layout) -> TaggedCalls:
 
 GLM45 = Format(
     name="glm45",
-    aliases=("glm", "ling3", "spark25"),
+    aliases=("glm", "ling3"),
     summary="<tool_call>f\\n<arg_key>x</arg_key>\\n<arg_value>1</arg_value>\\n</tool_call>",
-    models="GLM-4.5, GLM-4.6, Ling 3, Spark 2.5",
+    models="GLM-4.5, GLM-4.6, Ling 3",
     signature=("<tool_call>", "<arg_key>", "<arg_value>"),
-    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
+    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES), JsonCall()),
+    thinking=(Thinking(lead="", tail="", gap="\n"),),
+    gap="\n",
     framing=("<|user|>", "<|observation|>", "<|endoftext|>"),
 )
 

@@ -1,5 +1,6 @@
 """GLM-4.7 and later: as GLM-4.5, without white space."""
 
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import Head
@@ -37,11 +38,11 @@ def _calls(open_: str, close: str, param: Head, layout: Layout) -> TaggedCalls:
 
 GLM47 = Format(
     name="glm47",
-    aliases=("glm-4.7", "glm5", "glm53"),
+    aliases=("glm-4.7", "glm5", "glm53", "spark25"),
     summary="<tool_call>f<arg_key>x</arg_key><arg_value>1</arg_value></tool_call>",
-    models="GLM-4.7 and later",
+    models="GLM-4.7 and later, Spark 2.5",
     signature=("<tool_call>{function-name}<arg_key>",),
-    bodies=(_calls("<tool_call>", "</tool_call>", _TIGHT_PARAM, _TIGHT),),
+    bodies=(_calls("<tool_call>", "</tool_call>", _TIGHT_PARAM, _TIGHT), JsonCall()),
     thinking=(Thinking(lead="", tail="", gap=""),),
     framing=("<|user|>", "<|observation|>", "<|endoftext|>"),
 )

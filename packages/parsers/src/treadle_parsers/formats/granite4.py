@@ -1,5 +1,6 @@
 """Granite 4: a JSON object between `<tool_call>` tags."""
 
+from treadle_parsers.bodies.json_array import JsonArray
 from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.format import Format
 
@@ -8,7 +9,8 @@ GRANITE4 = Format(
     summary='<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>',
     models="Granite 4.0",
     signature=("<tool_call>", "</tool_call>", "<|start_of_role|>"),
-    bodies=(JsonCall(),),
+    gap="\n",
+    bodies=(JsonCall(), JsonArray(open="<tool_call>", close="</tool_call>", strict=True)),
     framing=("<|end_of_text|>",),
 )
 

@@ -8,7 +8,7 @@ GRANITE_20B = Format(
     aliases=("granite_20b_fc",),
     summary='<function_call> {"name": "f", "arguments": {"x": 1}}',
     models="granite-20b-functioncalling",
-    bodies=(JsonCall(open="<function_call>", close="", lead=" ", between=" "),),
+    bodies=(JsonCall(open="<function_call>", close="", lead=" ", between="\n"),),
     framing=("<|endoftext|>",),
 )
 

@@ -39,7 +39,12 @@ HY_V4 = Format(
     name="hy_v4",
     summary="<tool_calls:SUFFIX><tool_call:SUFFIX>f<arg_key:SUFFIX>x</arg_key:SUFFIX>...",
     models="Hunyuan 4",
-    bodies=(SuffixedCalls(open="<tool_calls:", calls=_calls, default="6124c78e"),),
+    notes=("The suffix differs between checkpoints: any is read, the default one is rendered.",),
+    bodies=(
+        SuffixedCalls(
+            open="<tool_calls:", call_open="<tool_call:", calls=_calls, default="6124c78e"
+        ),
+    ),
 )
 
 FORMATS = (HY_V4,)

@@ -7,6 +7,8 @@ from treadle_parsers.jsonfields import JsonKeys
 
 _CALL = "<|content_invoke_tool_json|>"
 
+_LEAD = Lead(open="<|message_model|>", then=(_CALL,))
+
 INKLING = Format(
     name="inkling",
     summary='<|content_invoke_tool_json|>{"name": "f", "args": {"x": 1}}<|end_message|>',
@@ -22,12 +24,21 @@ INKLING = Format(
             between="<|message_model|>",
             special=True,
         ),
-        Lead(open="<|message_model|>", then=(_CALL,)),
+        _LEAD,
     ),
+    first=_LEAD,
     thinking=(
         Thinking(open="<|content_thinking|>", close="<|end_message|>", lead="", tail="", gap=""),
     ),
-    framing=("<|content_text|>", "<|content_tool_error|>", "<|content_model_end_sampling|>"),
+    framing=(
+        "<|content_text|>",
+        "<|content_invoke_tool_text|>",
+        "<|content_tool_error|>",
+        "<|content_audio_input|>",
+        "<|audio_end|>",
+        "<|message_user|>",
+        "<|content_model_end_sampling|>",
+    ),
 )
 
 FORMATS = (INKLING,)

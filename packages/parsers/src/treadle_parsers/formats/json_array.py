@@ -10,6 +10,10 @@ JSON_ARRAY = Format(
     aliases=("generic_json", "generic", "default"),
     summary='[{"name": "f", "parameters": {"x": 1}}]',
     models="any model under a grammar for required calls",
+    notes=(
+        'For texts written under a grammar (`tool_choice="required"`): in free text any array of '
+        "objects with a name counts as calls.",
+    ),
     signature=(),
     bodies=(
         JsonArray(

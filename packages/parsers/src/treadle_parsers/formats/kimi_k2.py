@@ -3,6 +3,7 @@
 from treadle_parsers.bodies.named_json import NamedJson
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.records import ToolCall
+from treadle_parsers.shapes import NUMBER, Literal, Shape, sequence
 from treadle_parsers.tagged import Head
 
 _BEGIN = "<|tool_call_begin|>"
@@ -19,11 +20,16 @@ def _label(call: ToolCall) -> str:
     return call.id if native else _native_id(call.index, call.name)
 
 
+def _label_shape(name: str) -> Shape:
+    return sequence(Literal(f"functions.{name}:"), NUMBER)
+
+
 KIMI_K2 = Format(
     name="kimi_k2",
     aliases=("kimi_k25", "kimi_k26", "kimi", "kimi-k2"),
     summary="<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{...}<|tool_call_end|>",
     models="Kimi K2, K2.5, K2.6, K2 Thinking",
+    notes=("The id `functions.NAME:INDEX` carries the name; it is kept as the id of the call.",),
     bodies=(
         NamedJson(
             call=Head(
@@ -37,6 +43,8 @@ KIMI_K2 = Format(
             ),
             close="<|tool_call_end|>",
             label=_label,
+            label_shape=_label_shape,
+            namespace="functions.",
             blocks=_SECTION,
             outer_close=_SECTION[1],
         ),

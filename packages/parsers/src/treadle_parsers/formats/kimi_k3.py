@@ -23,7 +23,9 @@ KIMI_K3 = Format(
     summary='<|open|>call tool="f" index="1"<|sep|><|open|>argument key="x" type="string"...',
     models="Kimi K3",
     signature=("<|open|>", "<|close|>", "<|sep|>"),
-    content_frame=Frame(open="<|open|>response<|sep|>", close="<|close|>response<|sep|>"),
+    content_frame=Frame(
+        open="<|open|>response<|sep|>", close="<|close|>response<|sep|>", always=True
+    ),
     calls_frame=Frame(open="<|open|>tools<|sep|>", close="<|close|>tools<|sep|>"),
     bodies=(
         TaggedCalls(
@@ -42,6 +44,7 @@ KIMI_K3 = Format(
             ),
             param_close=_CLOSE + "argument" + _SEP,
             xml_names=True,
+            special=True,
             layout=Layout(
                 block_lead="",
                 call_lead="",

@@ -12,6 +12,10 @@ LLAMA3_JSON = Format(
     aliases=("llama3", "llama4_json"),
     summary='{"name": "f", "parameters": {"x": 1}}; {...}',
     models="Llama 3.1 to 3.3, Llama 4 with a JSON template",
+    notes=(
+        "Calls have no marker: an object in running text is a call only when it begins with the "
+        "name.",
+    ),
     signature=('{"name": ', '"parameters": ', "<|eot_id|>"),
     bodies=(BareJson(tag="<|python_tag|>", keys=_KEYS), JsonCall()),
     framing=("<|eom_id|>", "<|eot_id|>"),

@@ -1,5 +1,6 @@
 """LongCat: JSON, or the name with key and value tags, between `<longcat_tool_call>` tags."""
 
+from treadle_parsers.bodies.json_array import JsonArray
 from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
 from treadle_parsers.format import Format, Thinking
@@ -14,6 +15,7 @@ LONGCAT = Format(
     models="LongCat-Flash",
     bodies=(
         JsonCall(open=_OPEN, close=_CLOSE),
+        JsonArray(open=_OPEN, close=_CLOSE, strict=True),
         TaggedCalls(
             call=Head(
                 open=_OPEN, rest=r"\s*(?P<name>[^\s<>{}]+)\s*", end="<", write=_OPEN + "{name}"

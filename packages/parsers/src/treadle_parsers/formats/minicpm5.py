@@ -3,7 +3,7 @@
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import NAME_ATTRIBUTE, Head
-from treadle_parsers.taggedwrite import Layout
+from treadle_parsers.taggedwrite import Layout, Spelling
 
 _REST = NAME_ATTRIBUTE + r"[^>]*>"
 
@@ -14,8 +14,10 @@ _TIGHT = Layout(
     after_value="",
     after_param="",
     after_call="",
-    between="",
+    between="\n",
     one_block=True,
+    spelling=Spelling.PYTHON,
+    cdata=True,
 )
 
 
@@ -39,6 +41,7 @@ MINICPM5 = Format(
         ),
     ),
     thinking=(Thinking(),),
+    gap="\n",
     framing=("<|im_end|>",),
 )
 

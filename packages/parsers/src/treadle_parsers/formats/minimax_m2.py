@@ -30,6 +30,8 @@ MINIMAX_M2 = Format(
             layout=_LINES,
         ),
     ),
+    gap="\n",
+    lead="\n",
     framing=("[e~[",),
     turn=r"\]~b\]ai\n",
 )

@@ -8,6 +8,9 @@ MINIMAX_M3 = Format(
     aliases=("minimax-m3", "minimax_m3_nom"),
     summary=']<]minimax[>[<invoke name="f">]<]minimax[>[<x>1]<]minimax[>[</x>...',
     models="MiniMax M3",
+    notes=(
+        "Arrays and objects are elements in elements; the schema tells an array from an object.",
+    ),
     signature=("]<]minimax[>[", "<invoke name="),
     bodies=(NestedCalls(mark="]<]minimax[>["),),
     thinking=(Thinking(open="<mm:think>", close="</mm:think>", lead="", tail="", gap=""),),

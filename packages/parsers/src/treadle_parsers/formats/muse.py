@@ -56,7 +56,8 @@ def _muse(name: str, aliases: tuple[str, ...], models: str, *, self_typed: bool)
         ),
         thinking=(),
         framing=("<|eom|>", "<|eot|>"),
-        turn=r"(?=<\|start\|>assistant)",
+        turn=r"(?s)\A(?:.*<\|start\|>(?!assistant))?"
+        r"(?:(?!<\|start\|>assistant).)*(?=<\|start\|>assistant)",
     )
 
 

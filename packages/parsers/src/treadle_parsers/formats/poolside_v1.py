@@ -1,7 +1,8 @@
 """Laguna: the name, then pairs of `<arg_key>` and `<arg_value>`."""
 
+from treadle_parsers.bodies.json_call import JsonCall
 from treadle_parsers.bodies.tagged_calls import TaggedCalls
-from treadle_parsers.format import Format
+from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import Head
 from treadle_parsers.taggedwrite import Layout
 
@@ -33,7 +34,9 @@ POOLSIDE = Format(
     summary="<tool_call>f\\n<arg_key>x</arg_key>\\n<arg_value>1</arg_value>\\n</tool_call>",
     models="Laguna",
     signature=("<tool_call>function-name\\n<arg_key>",),
-    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES),),
+    bodies=(_calls("<tool_call>", "</tool_call>", _PARAM, _LINES), JsonCall()),
+    thinking=(Thinking(gap="\n"),),
+    gap="\n",
 )
 
 FORMATS = (POOLSIDE,)

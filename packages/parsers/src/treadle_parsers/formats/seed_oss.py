@@ -3,7 +3,7 @@
 from treadle_parsers.bodies.tagged_calls import Block, TaggedCalls
 from treadle_parsers.format import Format, Thinking
 from treadle_parsers.tagged import Head
-from treadle_parsers.taggedwrite import Layout
+from treadle_parsers.taggedwrite import Layout, Spelling
 
 _NAME = r"\s*[\"']?(?P<name>[^<>\"'\n]+?)[\"']?\s*>"
 
@@ -24,10 +24,11 @@ SEED_OSS = Format(
             param_close="</parameter>",
             blocks=(Block(open="<seed:tool_call>", close="</seed:tool_call>"),),
             newlines=True,
-            layout=Layout(before_value="", after_value=""),
+            layout=Layout(before_value="", after_value="", spelling=Spelling.PYTHON),
         ),
     ),
-    thinking=(Thinking(open="<seed:think>", close="</seed:think>"),),
+    thinking=(Thinking(open="<seed:think>", close="</seed:think>", lead="", tail="", gap="\n"),),
+    gap="\n\n",
     framing=("<seed:eos>",),
     turn=r"<seed:bos>assistant\n",
 )

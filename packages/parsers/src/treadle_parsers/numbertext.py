@@ -1,0 +1,68 @@
+"""Numbers in text that arrives in pieces: what one looks like, and the items of a long array."""
+
+import json
+import re
+
+BARE_LIMIT = 1_024
+"""Most characters of a value without quotes."""
+RUN = 4_096
+"""Most characters that are tried at once."""
+_SHORT_RUN = 48
+"""Fewest characters that are worth trying at once."""
+_SINGLES = 256
+"""How many items are read one by one after a run that couldn't be read at once."""
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+"""A number as JSON writes it."""
+PART = re.compile(r"\s*[-0-9][-+.0-9eE]{0,40}\Z")
+"""The beginning of a number, or a number that may go on."""
+_ITEM = re.compile(rf"\s*({NUMBER.pattern})\s*,")
+_NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
+_SPACE = re.compile(r"\s+")
+
+
+class NumberItems:
+    """Take numbers that commas follow, many at once where that is possible.
+
+    A run that can't be read at once is paid for by the many items that are then read one by one,
+    so the work stays in proportion to the text.
+    """
+
+    __slots__ = ("_singles",)
+
+    def __init__(self) -> None:
+        self._singles = 0
+
+    def take(self, text: str, at: int) -> tuple[str, int]:
+        """Return the numbers from `at` on as JSON, and where they end, the last comma included."""
+        if self._singles:
+            self._singles -= 1
+        elif len(text) - at > _SHORT_RUN:
+            items, stop = _run(text, at)
+            if items:
+                return items, stop
+            self._singles = _SINGLES
+        taken: list[str] = []
+        while (found := _ITEM.match(text, at)) and found.end() - at <= BARE_LIMIT:
+            taken.append(found[1])
+            at = found.end()
+            if not self._singles and len(text) - at > _SHORT_RUN:
+                break
+        return ", ".join(taken), at
+
+
+def _run(text: str, at: int) -> tuple[str, int]:
+    """Take a long run of numbers at once; nothing when there is none."""
+    found = _NUMBERS.match(text, at, at + RUN)
+    stop = text.rfind(",", at, found.end()) if found else -1
+    if stop - at < _SHORT_RUN:
+        return "", at
+    run = text[at:stop]
+    try:
+        json.loads(f"[{run}]")
+    except ValueError:
+        return "", at
+    tight = run.replace(", ", ",")
+    if _SPACE.search(tight):
+        tight = ",".join(map(str.strip, run.split(",")))
+    return tight.replace(",", ", "), stop + 1
