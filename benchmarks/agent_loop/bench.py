@@ -67,7 +67,7 @@ def table(rows: Sequence[Row], plan: Plan) -> str:
     ours = {row.mode: row.figures for row in rows if row.name == "treadle"}
     lines = [
         f"{plan.rollouts} rollouts at once, {plan.turns} turns, {plan.latency * 1e3:g} ms latency, "
-        f"least CPU of {plan.repeats}; Python {platform.python_version()}, "
+        f"least CPU and least lag of {plan.repeats}; Python {platform.python_version()}, "
         f"{os.cpu_count()} CPUs.",
         "",
         "| client | wire | CPU ms a turn | of treadle's | lag max ms | lag p99 ms | wall s |",
@@ -138,8 +138,9 @@ def _best(
     if not runs:
         return Row(name=name, mode=mode, figures={}, failure=failure)
     best = min(runs, key=lambda figures: figures["cpu_ms"])
-    lag = min(figures["lag_max_ms"] for figures in runs)
-    return Row(name=name, mode=mode, figures={**best, "lag_max_ms": lag})
+    calm = min(runs, key=lambda figures: figures["lag_max_ms"])
+    lags = {field: calm[field] for field in ("lag_max_ms", "lag_p99_ms")}
+    return Row(name=name, mode=mode, figures={**best, **lags})
 
 
 @contextmanager

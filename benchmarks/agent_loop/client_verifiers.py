@@ -32,7 +32,7 @@ async def main() -> None:
 
     async def rollout() -> int:
         state = await env.rollout(
-            input={**rows[0], "task": "add"}, client=client, model="mock", sampling_args={}
+            input=rows[0], client=client, model="mock", sampling_args={}
         )
         return len(state["trajectory"])
 
