@@ -50,7 +50,10 @@ def run(plan: Plan) -> list[Row]:
         rows: list[Row] = []
         own = Path(sys.executable)
         for mode in ("chat", "tokens"):
-            for title, client in (("treadle", "client_treadle.py"), ("aiohttp", "client_aiohttp.py")):
+            for title, client in (
+                ("treadle", "client_treadle.py"),
+                ("aiohttp", "client_aiohttp.py"),
+            ):
                 rows.append(_best(title, mode, own, client, plan, script, folder))
         for peer in PEERS if plan.peers is not None else ():
             try:

@@ -1,4 +1,4 @@
-"""inspect-ai: `react`-free, its model's `generate` and `execute_tools` in turn, as its agents do."""
+"""inspect-ai: its model's `generate` and its `execute_tools` in turn, as its agents do."""
 
 import asyncio
 from importlib.metadata import version

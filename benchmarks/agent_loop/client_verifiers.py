@@ -1,4 +1,4 @@
-"""verifiers: its `ToolEnv` with an `AsyncOpenAI` client, one rollout at a time of its own making."""
+"""verifiers: its `ToolEnv`, whose `rollout` is the whole loop, with its chat client."""
 
 import asyncio
 from importlib.metadata import version
@@ -7,8 +7,8 @@ import verifiers as vf
 from conversation import SYSTEM, USER
 from datasets import Dataset
 from meter import job, measure
-from openai import AsyncOpenAI
-from openai import DefaultAsyncHttpxClient
+from verifiers.clients import resolve_client
+from verifiers.types import ClientConfig
 
 
 def add(a: int, b: int) -> str:
@@ -26,14 +26,15 @@ async def main() -> None:
     work = job()
     rows = [{"prompt": [SYSTEM, USER], "answer": "42", "info": {}, "example_id": 0}]
     env = vf.ToolEnv(
-        tools=[add], max_turns=work["turns"] + 1, dataset=Dataset.from_list(rows), rubric=vf.Rubric()
+        tools=[add],
+        max_turns=work["turns"] + 1,
+        dataset=Dataset.from_list(rows),
+        rubric=vf.Rubric(),
     )
-    client = AsyncOpenAI(base_url=work["base_url"], api_key="none", timeout=600, max_retries=0)
+    client = resolve_client(ClientConfig(api_base_url=work["base_url"], max_retries=0))
 
     async def rollout() -> int:
-        state = await env.rollout(
-            input=rows[0], client=client, model="mock", sampling_args={}
-        )
+        state = await env.rollout(input=rows[0], client=client, model="mock", sampling_args={})
         return len(state["trajectory"])
 
     await measure(

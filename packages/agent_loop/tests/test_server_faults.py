@@ -3,9 +3,11 @@ with an error of their own kind, and leave nothing behind.
 """
 
 import asyncio
+import itertools
 import json
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,8 +24,10 @@ from treadle_agent_loop import (
     StopReason,
     TokenClient,
     ToolOutcome,
+    Workspace,
     tool,
 )
+from treadle_agent_loop.testing import HostWorkspace
 from treadle_agent_loop.testing.tokenizers import toy_tokenizer
 
 SCRIPT = Path(__file__).with_name("misbehaving_server.py")
@@ -322,3 +326,111 @@ async def test_a_connection_that_the_server_closed_while_idle_is_replaced():
         (second,) = await run_many(client, 1)
         assert is_whole(first)
         assert is_whole(second)
+
+
+@tool(name="add")
+async def add_by_command(workspace: Workspace, a: int, b: int) -> str:
+    """Add two numbers."""
+    result = await workspace.exec(["sh", "-c", f"echo $(({a} + {b}))"])
+    return result.stdout.decode().strip()
+
+
+class Stepped(Coroutine):
+    """A coroutine that calls `step` at each place where it waits."""
+
+    def __init__(self, coroutine, step):
+        self.coroutine, self.step = coroutine, step
+
+    def send(self, value):
+        waits = self.coroutine.send(value)
+        self.step()
+        return waits
+
+    def throw(self, *error):
+        waits = self.coroutine.throw(*error)
+        self.step()
+        return waits
+
+    def close(self):
+        self.coroutine.close()
+
+    def __await__(self):
+        return self.coroutine.__await__()
+
+
+async def interrupted(job, place):
+    """Run a job, cancel it when it or a task of it waits for the `place`th time; tell if it was."""
+    loop, count = asyncio.get_running_loop(), itertools.count(1)
+
+    def step():
+        if next(count) == place:
+            root.cancel()
+
+    loop.set_task_factory(
+        lambda loop, coroutine, **options: asyncio.Task(
+            Stepped(coroutine, step), loop=loop, **options
+        )
+    )
+    try:
+        root = asyncio.create_task(job())
+        async with asyncio.timeout(20):
+            await asyncio.wait([root])
+    finally:
+        loop.set_task_factory(None)
+    if next(count) > place:
+        assert root.cancelled(), f"the cancellation at place {place} was lost"
+        return True
+    assert is_whole(root.result())
+    return False
+
+
+async def interrupt_everywhere(job, *, every, check):
+    """Interrupt a job at one place after another until it ends before; returns the places."""
+    tasks, sockets = asyncio.all_tasks(), open_sockets()
+    for place in itertools.count(1, every):
+        cancelled = await interrupted(job, place)
+        assert asyncio.all_tasks() == tasks
+        assert open_sockets() <= sockets
+        check()
+        if not cancelled:
+            return place
+    return 0
+
+
+@BOTH
+async def test_cancelling_at_every_await_leaves_no_task_socket_place_or_process(make, serve):
+    clients = []
+
+    async with serve() as served, HostWorkspace() as workspace:
+
+        async def job():
+            async with make(base_url=served.base_url) as client:
+                clients.append(client)
+                return await AgentLoop(client, [add_by_command]).run(TASK, workspace)
+
+        def check():
+            assert clients[-1].statistics().in_flight == 0
+            assert workspace.running == 0
+
+        assert await interrupt_everywhere(job, every=1, check=check) > 40
+        await served.wait_connections(0)
+
+
+@pytest.mark.slow
+async def test_cancelling_at_every_third_await_gives_the_sandbox_back():
+    sandbox = pytest.importorskip("treadle_sandbox", reason="treadle-sandbox isn't here")
+    async with (
+        serving() as served,
+        sandbox.LocalBackend(slots=1, min_isolation="auto") as backend,
+    ):
+
+        async def job():
+            async with chat(base_url=served.base_url) as client, await backend.lease() as lease:
+                return await AgentLoop(client, [add_by_command]).run(TASK, lease)
+
+        def check():
+            told = backend.statistics()
+            assert (told.leased, told.running, told.quarantined, told.waiting) == (0, 0, 0, 0)
+
+        assert await interrupt_everywhere(job, every=3, check=check) > 20
+        await served.wait_connections(0)
