@@ -46,7 +46,7 @@ def run(plan: Plan) -> list[Row]:
     """Measure all clients; each `repeats` times in turn, the run with the least CPU counts."""
     with tempfile.TemporaryDirectory(prefix="treadle-bench-") as name:
         folder = Path(name)
-        script = _write_tokenizer(folder)
+        script = write_tokenizer(folder)
         rows: list[Row] = []
         own = Path(sys.executable)
         for mode in ("chat", "tokens"):
@@ -162,7 +162,7 @@ def mock_server(options: dict[str, Any]) -> Generator[str]:
         process.communicate()
 
 
-def _write_tokenizer(folder: Path) -> dict[str, Any]:
+def write_tokenizer(folder: Path) -> dict[str, Any]:
     """Write a small tokenizer with its template; return what the mock server says with it."""
     from conversation import SYSTEM, TOOL, USER
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from conversation import SYSTEM, USER
 from meter import job, measure
 
-from treadle_agent_loop import AgentLoop, ChatClient, ChatTokenizer, TokenClient, tool
+from treadle_agent_loop import AgentLoop, ChatClient, ChatTokenizer, RolloutResult, TokenClient, tool
 
 
 @tool
@@ -37,8 +37,11 @@ async def main() -> None:
         )
     loop = AgentLoop(client, [add], max_turns=work["turns"] + 1)
 
+    kept: list[RolloutResult] = []  # as a run does that writes its records at the end
+
     async def rollout() -> int:
         result = await loop.run([SYSTEM, USER])
+        kept.append(result)
         assert all(record.result == "42" for record in result.tool_records)
         return result.turns
 

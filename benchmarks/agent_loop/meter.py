@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 Rollout = Callable[[], Awaitable[int]]
@@ -25,6 +26,7 @@ async def measure(rollout: Rollout, *, rollouts: int, turns: int, version: str) 
     await asyncio.gather(*(rollout() for _ in range(8)))
     lags: list[float] = []
     watch = asyncio.create_task(_watch(lags))
+    before = _resident_mb()
     wall, cpu = time.perf_counter(), time.process_time()
     answers = await asyncio.gather(*(rollout() for _ in range(rollouts)))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -40,9 +42,15 @@ async def measure(rollout: Rollout, *, rollouts: int, turns: int, version: str) 
         "lag_max_ms": lags[-1] * 1e3,
         "lag_p99_ms": lags[int(len(lags) * 0.99)] * 1e3,
         "wall_s": wall,
+        "rss_before_mb": before,
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(figures), flush=True)
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 async def _watch(lags: list[float]) -> None:
