@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from treadle_agent_loop import AgentLoop, StopReason, ToolOutcome, tool
 from treadle_agent_loop.definition import Concurrency, Tool
+from treadle_agent_loop.errors import ToolCancelledError
 from treadle_agent_loop.observer import SilentObserver
 from treadle_agent_loop.testing import HostWorkspace, ScriptedModel, ScriptedTurn, call
 from treadle_parsers import CallStatus
@@ -334,3 +335,17 @@ def _constant(name) -> Tool:
         return name
 
     return tool(name=name)(constant)
+
+
+async def test_a_tool_that_is_cancelled_from_inside_ends_the_rollout_and_hangs_nobody():
+    @tool(concurrency="ordered")
+    async def broken() -> str:
+        """Wait for something that is shut down."""
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        return await gone
+
+    model = _one_turn(call("broken"), call("broken"))
+    async with asyncio.timeout(10):
+        with pytest.raises(ToolCancelledError, match="'broken' was cancelled from inside"):
+            await AgentLoop(model, [broken]).run(TASK)

@@ -60,8 +60,8 @@ def read_answer(
         details=message.get("reasoning_details"),
         finish_reason=_finish(choices[0].get("finish_reason"), calls),
         usage=Usage(
-            prompt_tokens=usage.get("prompt_tokens") or 0,
-            completion_tokens=usage.get("completion_tokens") or 0,
+            prompt_tokens=_count(usage.get("prompt_tokens")),
+            completion_tokens=_count(usage.get("completion_tokens")),
         ),
     )
 
@@ -169,6 +169,10 @@ def _thinking_parts(content: Any) -> str:
         thinking = cast("dict[str, Any]", part).get("thinking") if isinstance(part, dict) else None
         texts.append(content_text(thinking))
     return "".join(texts)
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _finish(reason: Any, calls: Sequence[ToolCall]) -> FinishReason:

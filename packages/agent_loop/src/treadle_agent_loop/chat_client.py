@@ -15,6 +15,7 @@ from treadle_agent_loop.chat_answers import join_stream
 from treadle_agent_loop.chat_session import ChatSession, without_none
 from treadle_agent_loop.errors import ModelRequestError
 from treadle_agent_loop.http import HttpSettings, HttpStatistics, JsonHttpClient
+from treadle_agent_loop.replies import reading
 from treadle_agent_loop.serving import check_model, explain_refusal, post_for_model
 from treadle_parsers import get_parser
 
@@ -102,7 +103,9 @@ class ChatClient:
             return await post_for_model(self.http, _PATH, without_none(payload))
         streamed = without_none(_STREAMED | payload)
         try:
-            return join_stream(await self.http.post_for_events(_PATH, streamed))
+            events = await self.http.post_for_events(_PATH, streamed)
         except ModelRequestError as refusal:
             await explain_refusal(self.http, self.model, refusal)
             raise
+        with reading(_PATH):
+            return join_stream(events)

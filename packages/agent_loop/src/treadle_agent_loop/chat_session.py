@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from treadle_agent_loop.chat_answers import read_answer
 from treadle_agent_loop.history import assistant_message, for_server
 from treadle_agent_loop.model import LedgerReport, Message, ModelTurn, SamplingParams, Segment
+from treadle_agent_loop.replies import reading
 from treadle_agent_loop.serving import turn_seed
 from treadle_parsers import Parser, ToolSchema
 
@@ -62,7 +63,8 @@ class ChatSession:
         body = await self._wire.ask(payload)
         seconds = time.monotonic() - started
         self._turns += 1
-        answer = read_answer(body, self._wire.parser, tools)
+        with reading("the server"):
+            answer = read_answer(body, self._wire.parser, tools)
         message = assistant_message(answer.content, answer.reasoning, answer.calls)
         if answer.details is not None:
             message["reasoning_details"] = answer.details

@@ -19,6 +19,7 @@
     |-- UnknownToolError      (LookupError)     no tool of that name
     |-- UnknownToolsetError   (LookupError)     no toolset of that name
     |-- ToolServerError       (ConnectionError) an MCP server died, or can't be started
+    |-- ToolCancelledError    (RuntimeError)    a tool was cancelled from inside, by what it used
     `-- ToolError             (RuntimeError)    raised by tools: its text is for the model
 
 What the model does wrong is never an exception: malformed calls, bad arguments and failing tools
@@ -112,6 +113,10 @@ class UnknownToolsetError(AgentLoopError, LookupError):
 
 class ToolServerError(AgentLoopError, ConnectionError):
     """A server of tools can't be started or reached, or died; the rollout can't go on."""
+
+
+class ToolCancelledError(AgentLoopError, RuntimeError):
+    """A tool ended as cancelled and nobody had cancelled it: what it waited for was shut down."""
 
 
 class ToolError(AgentLoopError, RuntimeError):

@@ -81,7 +81,7 @@ class EventDecoder:
 def _object(text: str) -> dict[str, Any]:
     try:
         event: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelServerError(
             f"the stream holds no JSON but {clip_middle(text, 200)!r}"
         ) from error

@@ -17,6 +17,7 @@ from treadle_agent_loop.budgets import Budgets
 from treadle_agent_loop.compaction import ContextPolicy, StopAtLimit
 from treadle_agent_loop.model import Message, ModelClient, SamplingParams
 from treadle_agent_loop.observer import LoopObserver
+from treadle_agent_loop.pacing import Turnstile
 from treadle_agent_loop.rollout import RolloutResult, StopReason
 from treadle_agent_loop.running import OUT_OF_TIME, LoopSettings, RunningRollout
 from treadle_agent_loop.tools import Tool, ToolRegistry
@@ -72,6 +73,7 @@ class AgentLoop:
         self.context_policy = context_policy or StopAtLimit()
         self.sources = tuple(sources)
         self.observer = observer
+        self._pace = Turnstile()
         self._settings = LoopSettings(
             budgets=self.budgets,
             sampling=self.sampling,
@@ -90,6 +92,7 @@ class AgentLoop:
         """
         if not messages:
             raise ValueError("a rollout needs at least one message")
+        await self._pace.enter()
         async with AsyncExitStack() as stack:
             tools = await self._opened(stack)
             watch = self.observer.on_start(messages, tools.names) if self.observer else None
@@ -130,4 +133,5 @@ class AgentLoop:
                 raise
             stop_reason = StopReason.TIMEOUT
             rollout.settle(OUT_OF_TIME)
+        await self._pace.enter()
         return rollout.result(stop_reason)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -56,7 +57,7 @@ def read_object(body: bytes, path: str) -> dict[str, Any]:
     """
     try:
         answer = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         text = clip_middle(body.decode(errors="replace"), 200)
         raise ModelServerError(f"{path} answered no JSON but {text!r}", answered=True) from error
     if not isinstance(answer, dict):
@@ -64,6 +65,23 @@ def read_object(body: bytes, path: str) -> dict[str, Any]:
             f"{path} answered a JSON {type(answer).__name__}, not an object", answered=True
         )
     return cast("dict[str, Any]", answer)
+
+
+@contextmanager
+def reading(what: str) -> Generator[None]:
+    """Read an answer: whatever its shape does to the code that reads it is the server's failure.
+
+    Raises:
+        ModelServerError: a field is of another kind than the API says.
+    """
+    try:
+        yield
+    except AgentLoopError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelServerError(
+            f"{what} answered JSON of another shape: {error}", answered=True
+        ) from error
 
 
 def refusal_of(status: int, message: str) -> AgentLoopError:
@@ -107,7 +125,7 @@ def _words(body: bytes) -> tuple[str, str | None]:
     text = body.decode(errors="replace").strip()
     try:
         answer: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return clip_middle(text, 500) or "(empty answer)", None
     code: Any = None
     for key in ("error", "message", "detail"):

@@ -15,6 +15,7 @@ from typing import Self
 from treadle_agent_loop.errors import AgentLoopError
 from treadle_agent_loop.http import HttpSettings, HttpStatistics, JsonHttpClient
 from treadle_agent_loop.model import SamplingParams
+from treadle_agent_loop.pacing import Turnstile
 from treadle_agent_loop.serving import check_model
 from treadle_agent_loop.token_session import TokenSession
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
@@ -83,6 +84,8 @@ class TokenClient:
         self._logprobs_mode: str | None = None
         self._warned = False
         self._asking = asyncio.Lock()
+        self.pace = Turnstile()
+        """What the sessions pass before they render, encode or parse."""
 
     async def __aenter__(self) -> Self:
         return self

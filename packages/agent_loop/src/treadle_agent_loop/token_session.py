@@ -64,10 +64,12 @@ class TokenSession:
                 "template (chat_template=)"
             )
         self._logprobs_mode = await client.logprobs_mode(sampling)
+        await client.pace.enter()
         plan = await self._plan(messages, tools)
         bounded = _bounded(sampling, len(plan.ids), facts.context_length)
         turn, self._turns = self._turns, self._turns + 1
         completion = await client.complete(plan.ids, bounded, turn=turn)
+        await client.pace.enter()
         answer = self._record(plan, completion)
         if completion.length_stop and bounded.max_tokens < sampling.max_tokens:
             return replace(answer, cut_by_context=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from treadle_agent_loop.definition import Concurrency
-from treadle_agent_loop.errors import AgentLoopError
+from treadle_agent_loop.errors import AgentLoopError, ToolCancelledError
 from treadle_agent_loop.observer import RolloutObserver
 from treadle_agent_loop.results import ResultKeeper
 from treadle_agent_loop.rollout import ToolOutcome, ToolRecord
@@ -121,6 +121,12 @@ class ToolPhase:
             started = time.monotonic()
             try:
                 reply = await checked.run(workspace)
+            except asyncio.CancelledError as error:
+                if _asked_for():
+                    raise
+                raise ToolCancelledError(
+                    f"tool {checked.tool.name!r} was cancelled from inside: what it used shut down"
+                ) from error
             finally:
                 state.seconds = time.monotonic() - started
             tool = checked.tool
@@ -145,6 +151,12 @@ def _check(call: ToolCall, registry: ToolRegistry) -> CallState:
     if isinstance(checked, ToolReply):
         return CallState(call=call, checked=None, reply=checked)
     return CallState(call=call, checked=checked)
+
+
+def _asked_for() -> bool:
+    """Whether somebody cancelled this task; a group takes one that nobody did for ended well."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _must_wait(state: CallState, earlier: CallState) -> bool:

@@ -10,6 +10,10 @@ from typing import Any, Protocol, cast
 
 from treadle_agent_loop.errors import ModelServerError, TokenProtocolError
 from treadle_agent_loop.model import SamplingParams
+from treadle_agent_loop.replies import reading
+
+_LAST_ID = 2**32 - 1
+"""What a tokenizer can decode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,8 @@ async def detect_logprobs_mode(transport: TokenTransport, prompt: Sequence[int])
     """Return `raw`, `processed` or `unknown`: do the logprobs follow the temperature?"""
     best: list[float] = []
     for temperature in (1.0, 0.25):
-        logprob = await transport.best_logprob(prompt, temperature)
+        with reading("the server"):
+            logprob = await transport.best_logprob(prompt, temperature)
         if logprob is None:
             return "unknown"
         best.append(logprob)
@@ -97,10 +102,10 @@ def read_ids(value: Any, remedy: str) -> tuple[int, ...]:
     """Return sampled ids.
 
     Raises:
-        TokenProtocolError: they are missing or no whole numbers; the message ends in `remedy`.
+        TokenProtocolError: they are missing, or aren't ids; the message ends in `remedy`.
     """
     if not isinstance(value, list) or not all(
-        isinstance(index, int) for index in cast("list[Any]", value)
+        type(index) is int and 0 <= index <= _LAST_ID for index in cast("list[Any]", value)
     ):
         raise TokenProtocolError(f"the server returned no token ids; {remedy}")
     return tuple(cast("list[int]", value))

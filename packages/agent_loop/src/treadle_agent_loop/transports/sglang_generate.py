@@ -12,6 +12,7 @@ from typing import Any, cast
 from treadle_agent_loop.errors import ModelServerError, TokenProtocolError
 from treadle_agent_loop.http import JsonHttpClient
 from treadle_agent_loop.model import FinishReason, SamplingParams
+from treadle_agent_loop.replies import reading
 from treadle_agent_loop.serving import turn_seed
 from treadle_agent_loop.transports.base import (
     Completion,
@@ -55,19 +56,20 @@ class SglangGenerate:
         started = time.monotonic()
         answer = await self._post(prompt, parameters)
         seconds = time.monotonic() - started
-        facts = _facts(answer)
-        check_echo(prompt, answer.get("prompt_token_ids"))
-        _check_count(len(prompt), facts.get("prompt_tokens"))
-        ids, logprobs = _sampled(answer, facts)
-        return Completion(
-            ids=ids,
-            logprobs=logprobs,
-            length_stop=_finish(facts) == FinishReason.LENGTH,
-            weight_version=weight_version(
-                facts.get("weight_versions"), facts.get("weight_version")
-            ),
-            seconds=seconds,
-        )
+        with reading(_PATH):
+            facts = _facts(answer)
+            check_echo(prompt, answer.get("prompt_token_ids"))
+            _check_count(len(prompt), facts.get("prompt_tokens"))
+            ids, logprobs = _sampled(answer, facts)
+            return Completion(
+                ids=ids,
+                logprobs=logprobs,
+                length_stop=_finish(facts) == FinishReason.LENGTH,
+                weight_version=weight_version(
+                    facts.get("weight_versions"), facts.get("weight_version")
+                ),
+                seconds=seconds,
+            )
 
     async def best_logprob(self, prompt: Sequence[int], temperature: float) -> float | None:
         """Ask for the likeliest next token; see `TokenTransport.best_logprob`."""

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from treadle_agent_loop.http import JsonHttpClient
 from treadle_agent_loop.model import FinishReason, SamplingParams
+from treadle_agent_loop.replies import reading
 from treadle_agent_loop.serving import post_for_model, turn_seed
 from treadle_agent_loop.transports.base import (
     Completion,
@@ -56,20 +57,21 @@ class VllmCompletions:
         started = time.monotonic()
         answer = await post_for_model(self._http, _PATH, payload)
         seconds = time.monotonic() - started
-        choice = first_choice(answer)
-        check_echo(prompt, choice.get("prompt_token_ids", answer.get("prompt_token_ids")))
-        logprobs = cast("dict[str, Any]", choice.get("logprobs") or {})
-        return Completion(
-            ids=read_ids(choice.get("token_ids"), _REMEDY),
-            logprobs=read_numbers(logprobs.get("token_logprobs")),
-            length_stop=choice.get("finish_reason") == FinishReason.LENGTH,
-            weight_version=weight_version(
-                choice.get("weight_versions"),
-                answer.get("weight_version"),
-                choice.get("weight_version"),
-            ),
-            seconds=seconds,
-        )
+        with reading(_PATH):
+            choice = first_choice(answer)
+            check_echo(prompt, choice.get("prompt_token_ids", answer.get("prompt_token_ids")))
+            logprobs = cast("dict[str, Any]", choice.get("logprobs") or {})
+            return Completion(
+                ids=read_ids(choice.get("token_ids"), _REMEDY),
+                logprobs=read_numbers(logprobs.get("token_logprobs")),
+                length_stop=choice.get("finish_reason") == FinishReason.LENGTH,
+                weight_version=weight_version(
+                    choice.get("weight_versions"),
+                    answer.get("weight_version"),
+                    choice.get("weight_version"),
+                ),
+                seconds=seconds,
+            )
 
     async def best_logprob(self, prompt: Sequence[int], temperature: float) -> float | None:
         """Ask for the likeliest next token; see `TokenTransport.best_logprob`."""

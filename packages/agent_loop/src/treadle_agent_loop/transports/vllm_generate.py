@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from treadle_agent_loop.http import JsonHttpClient
 from treadle_agent_loop.model import FinishReason, SamplingParams
+from treadle_agent_loop.replies import reading
 from treadle_agent_loop.serving import post_for_model, turn_seed
 from treadle_agent_loop.transports.base import (
     Completion,
@@ -55,16 +56,17 @@ class VllmGenerate:
         started = time.monotonic()
         answer = await self._post(prompt, parameters)
         seconds = time.monotonic() - started
-        choice = first_choice(answer)
-        check_echo(prompt, answer.get("prompt_token_ids"))
-        remedy = f"{_PATH} must answer choices with token_ids, as vLLM 0.32 does"
-        return Completion(
-            ids=read_ids(choice.get("token_ids"), remedy),
-            logprobs=_logprobs(choice),
-            length_stop=choice.get("finish_reason") == FinishReason.LENGTH,
-            weight_version=weight_version(choice.get("weight_versions")),
-            seconds=seconds,
-        )
+        with reading(_PATH):
+            choice = first_choice(answer)
+            check_echo(prompt, answer.get("prompt_token_ids"))
+            remedy = f"{_PATH} must answer choices with token_ids, as vLLM 0.32 does"
+            return Completion(
+                ids=read_ids(choice.get("token_ids"), remedy),
+                logprobs=_logprobs(choice),
+                length_stop=choice.get("finish_reason") == FinishReason.LENGTH,
+                weight_version=weight_version(choice.get("weight_versions")),
+                seconds=seconds,
+            )
 
     async def best_logprob(self, prompt: Sequence[int], temperature: float) -> float | None:
         """Ask for the likeliest next token; see `TokenTransport.best_logprob`."""
