@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from treadle_parsers.lookahead import grown
 
+ITEM_LIMIT = 64
+"""Most characters of an item that is read together with others."""
+
 _SAME_ESCAPES = r'\\(?:["\\bfnrt]|u[0-9a-fA-F]{4})'
 """Escapes that Python and JSON share."""
 
@@ -51,10 +54,28 @@ class Dialect:
     """`bare_stop`, compiled."""
     key_end: re.Pattern[str] = field(init=False, repr=False, compare=False)
     """`key_stop`, compiled."""
+    item: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """A short word, or a short string whose text is the same in JSON, and a comma; the group is
+    the word or string.
+    """
+    items: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """Any number of such items."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value_end", re.compile(self.bare_stop))
         object.__setattr__(self, "key_end", re.compile(self.key_stop))
+        firsts = re.escape("".join(sorted({quote.open[0] for quote in self.quotes})))
+        word = rf"[^\s,\[\](){{}}:=<{firsts}]{{1,{ITEM_LIMIT}}}+"
+        item = rf"\s*+({'|'.join([*map(_plain, self.quotes), word])})\s*+,"
+        object.__setattr__(self, "item", re.compile(item))
+        object.__setattr__(self, "items", re.compile(rf"(?:{item.replace('(', '(?:', 1)})++"))
+
+
+def _plain(quote: Quote) -> str:
+    """Return the pattern of a string without anything to look at."""
+    first = re.escape(quote.close[0])
+    inner = rf'[^"\\\x00-\x1f{first}]{{0,{ITEM_LIMIT}}}+'
+    return re.escape(quote.open) + inner + re.escape(quote.close)
 
 
 PYTHON = Dialect(
