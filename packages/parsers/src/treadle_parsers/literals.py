@@ -20,6 +20,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _SPACE = re.compile(r"\s+")
 _OPENS = re.compile(r"[\[(\s]+")
+_BRACKETS = ("", "[", "{", "(")
 _LONGEST_STOP = 32
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
@@ -189,7 +190,7 @@ class LiteralScan:
 
     def _items(self, text: str, at: int, *, ended: bool) -> int:
         """Take items of an array that commas follow; `at` when there is none."""
-        if not self._plain():
+        if text[at : at + 1] in _BRACKETS or not self._plain():
             return at
         items, stop = self._numbers.take(text, at)
         if not items and (ended or not PART.match(text, at)):
