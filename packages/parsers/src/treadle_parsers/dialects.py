@@ -54,6 +54,8 @@ class Dialect:
     """`bare_stop`, compiled."""
     key_end: re.Pattern[str] = field(init=False, repr=False, compare=False)
     """`key_stop`, compiled."""
+    quote_firsts: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The characters that a quote may begin with."""
     item: re.Pattern[str] = field(init=False, repr=False, compare=False)
     """A short word, or a short string whose text is the same in JSON, and a comma; the group is
     the word or string.
@@ -64,7 +66,8 @@ class Dialect:
     def __post_init__(self) -> None:
         object.__setattr__(self, "value_end", re.compile(self.bare_stop))
         object.__setattr__(self, "key_end", re.compile(self.key_stop))
-        firsts = re.escape("".join(sorted({quote.open[0] for quote in self.quotes})))
+        object.__setattr__(self, "quote_firsts", frozenset(one.open[0] for one in self.quotes))
+        firsts = re.escape("".join(sorted(self.quote_firsts)))
         word = rf"[^\s,\[\](){{}}:=<{firsts}]{{1,{ITEM_LIMIT}}}+"
         item = rf"\s*+({'|'.join([*map(_plain, self.quotes), word])})\s*+,"
         object.__setattr__(self, "item", re.compile(item))

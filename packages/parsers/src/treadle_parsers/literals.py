@@ -20,6 +20,8 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _SPACE = re.compile(r"\s+")
 _OPENS = re.compile(r"[\[(\s]+")
+MAX_DEPTH = 65_536
+"""How deep values are nested at most; what lies deeper can't be read."""
 _BRACKETS = ("", "[", "{", "(")
 _LONGEST_STOP = 32
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
@@ -29,10 +31,7 @@ _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
 class Expect(Enum):
     """What may come next."""
 
-    VALUE = "value"
-    KEY = "key"
-    COLON = "colon"
-    AFTER = "after"
+    VALUE, KEY, COLON, AFTER = range(4)
 
 
 BareValue: TypeAlias = Callable[[str, str], str | None]
@@ -85,7 +84,8 @@ class LiteralScan:
                     return stop
                 at = stop
                 continue
-            if self._expect is Expect.VALUE and self._closers and self._closers[-1] == "]":
+            value = self._expect is Expect.VALUE
+            if value and text[at : at + 1] not in _BRACKETS and "]" in self._closers[-1:]:
                 at = self._items(text, at, ended=ended)
                 if not ended and PART.match(text, at):
                     return at
@@ -120,11 +120,12 @@ class LiteralScan:
 
     def _begin(self, text: str, at: int, *, ended: bool) -> int:
         """Begin a value or a key."""
-        if self._expect is Expect.VALUE and text[at] in "-0123456789" and self._closers:
+        char = text[at]
+        if self._expect is Expect.VALUE and char in "-0123456789" and self._closers:
             stop = self._number(text, at)
             if stop > at:
                 return stop
-        for quote in self._dialect.quotes:
+        for quote in self._dialect.quotes if char in self._dialect.quote_firsts else ():
             if text.startswith(quote.open, at):
                 self._separate()
                 self.out.append('"')
@@ -132,9 +133,9 @@ class LiteralScan:
                 return at + len(quote.open)
             if not ended and quote.open.startswith(text[at : at + len(quote.open)]):
                 return at
-        char = text[at]
         if char in _CLOSER:
-            return self._bad(at) if self._expect is Expect.KEY else self._open(text, at)
+            refused = self._expect is Expect.KEY or len(self._closers) >= MAX_DEPTH
+            return self._bad(at) if refused else self._open(text, at)
         return self._bare(text, at, ended=ended)
 
     def _close(self, text: str, at: int) -> int:
@@ -154,7 +155,7 @@ class LiteralScan:
             self.out.append("{")
             self._expect = Expect.KEY
             return at + 1
-        found = _OPENS.match(text, at)
+        found = _OPENS.match(text, at, at + MAX_DEPTH - len(self._closers))
         opened = "".join(found.group().split()) if found else text[at]
         self._closers.extend(_CLOSER[char] for char in opened)
         self.out.append("[" * len(opened))
@@ -190,7 +191,7 @@ class LiteralScan:
 
     def _items(self, text: str, at: int, *, ended: bool) -> int:
         """Take items of an array that commas follow; `at` when there is none."""
-        if text[at : at + 1] in _BRACKETS or not self._plain():
+        if not self._plain():
             return at
         items, stop = self._numbers.take(text, at)
         if not items and (ended or not PART.match(text, at)):
