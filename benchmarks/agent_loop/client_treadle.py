@@ -6,7 +6,14 @@ from importlib.metadata import version
 from conversation import SYSTEM, USER
 from meter import job, measure
 
-from treadle_agent_loop import AgentLoop, ChatClient, ChatTokenizer, RolloutResult, TokenClient, tool
+from treadle_agent_loop import (
+    AgentLoop,
+    ChatClient,
+    ChatTokenizer,
+    RolloutResult,
+    TokenClient,
+    tool,
+)
 
 
 @tool
