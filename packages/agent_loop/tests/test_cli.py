@@ -116,7 +116,11 @@ def test_a_template_that_ignores_tools_is_not_usable(tmp_path, folder, capsys):
         "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     assert main(["check-template", folder, "--chat-template", str(template)]) == 1
-    assert capsys.readouterr().out.splitlines()[-1].endswith("NOT usable with tools")
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].endswith("NOT usable with tools")
+    (line,) = [line for line in said if line.startswith("tools=:")]
+    assert "IGNORED: the template writes nothing of them" in line
+    assert "--chat-template" in line
 
 
 @pytest.mark.parametrize(

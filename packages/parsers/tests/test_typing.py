@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle_parsers import jsondeep, jsontext, literals
+from treadle_parsers import jsondeep, jsontext, pythontext
 from treadle_parsers.coercion import to_json
 from treadle_parsers.dialects import PYTHON
 from treadle_parsers.fitting import fits
@@ -105,7 +105,7 @@ LITERALS = st.recursive(
 @given(value=LITERALS, size=st.integers(min_value=1, max_value=7))
 def test_a_python_literal_becomes_the_same_json_in_every_chunking(value, size):
     text = repr(value)
-    whole = literals.to_json(text)
+    whole = pythontext.to_json(text)
     assert whole is not None
     assert json.loads(whole) == value
     scan = LiteralScan(PYTHON)
@@ -134,7 +134,7 @@ def test_a_python_literal_becomes_the_same_json_in_every_chunking(value, size):
     ],
 )
 def test_python_spellings(text, expected):
-    assert literals.to_json(text) == expected
+    assert pythontext.to_json(text) == expected
 
 
 @given(st.text(alphabet='{}[]",:0123456789.eE+-truefalsn \\\n', max_size=30))

@@ -200,6 +200,24 @@ def test_cancelling_a_rollout_leaves_no_process_and_no_folder(level, tmp_path, m
 
 
 @linux_only
+def test_cancelling_a_command_while_it_starts_leaves_no_process(level):
+    mark = f"mark-{uuid.uuid4().hex}"
+
+    async def main():
+        async with backend_at(level) as backend, await backend.lease() as lease:
+            for attempt in range(60):  # the moment that matters is short: the supervisor is forking
+                argv = ["python3", "-I", "-S", "-c", "import time; time.sleep(99)", mark]
+                running = asyncio.create_task(lease.exec(argv, timeout=99))
+                await asyncio.sleep(0.0005 * (attempt % 4))
+                running.cancel()
+                await asyncio.wait([running])
+                await lease.exec(["true"])
+                assert wait_until_gone(mark), attempt
+
+    asyncio.run(main())
+
+
+@linux_only
 def test_leases_leave_no_descriptor_process_or_folder(level, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 

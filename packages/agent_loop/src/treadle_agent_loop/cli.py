@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _LARGE = 64_000_000
 """Bytes from which on a file is worth a progress line."""
 _PROGRESS_SECONDS = 5.0
+_IGNORED = (
+    "IGNORED: the template writes nothing of them, so the model would never see a tool; "
+    "give a template that does with --chat-template"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +94,11 @@ class _Tally:
     def read(self, number: int, line: bytes) -> None:
         """Check one line of the file."""
         from treadle_agent_loop.proof import read_rollout
+        from treadle_agent_loop.record.reading import is_torn
 
+        if is_torn(line):
+            print(f"line {number}: half written ({len(line)} bytes): the run was cut off there")
+            return
         try:
             rollout = read_rollout(line)
         except SavedRolloutError as error:
@@ -194,7 +202,7 @@ def _show(report: "TemplateReport") -> None:
         notes += [f"{case.soft} soft boundaries"] if case.soft else []
         notes += [f"{case.closes} synthesised closes"] if case.closes else []
         print(f"{name + ':':20}{case.outcome}{' (' + '; '.join(notes) + ')' if notes else ''}")
-    print(f"{'tools=:':20}{'ignored' if report.ignores_tools else 'in the prompt'}")
+    print(f"{'tools=:':20}{_IGNORED if report.ignores_tools else 'in the prompt'}")
     print(f"{'content:':20}{'stripped' if report.strips_content else 'kept as it is'}")
     print(f"{'default system:':20}{report.default_system[:100] or 'none'}")
     fits = (

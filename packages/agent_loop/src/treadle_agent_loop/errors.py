@@ -11,6 +11,8 @@
     |-- HistoryRewrittenError (RuntimeError)    history rewritten, policy `refuse`
     |-- LedgerError           (RuntimeError)    a promise of the token ledger doesn't hold
     |-- SavedRolloutError     (ValueError)      a line of a saved run is no rollout
+    |-- TruncatedRecordError  (EOFError)        the last line of a saved run is half written
+    |-- ReplayMismatchError   (ValueError)      a replayed run asks what wasn't recorded
     |-- LaunchError           (RuntimeError)    an engine can't be started, or ended by itself
     |-- ToolDefinitionError   (TypeError)       a function can't become a tool
     |-- DuplicateToolError    (ValueError)      two tools with one name
@@ -79,6 +81,14 @@ class LedgerError(AgentLoopError, RuntimeError):
 
 class SavedRolloutError(AgentLoopError, ValueError):
     """A line of a saved run can't be read as a rollout; the message names the field."""
+
+
+class TruncatedRecordError(AgentLoopError, EOFError):
+    """The last line of a saved run is half written: the writer was cut off; the rest is whole."""
+
+
+class ReplayMismatchError(AgentLoopError, ValueError):
+    """A replayed run asks what wasn't recorded; one line, which shows the first difference."""
 
 
 class LaunchError(AgentLoopError, RuntimeError):

@@ -22,8 +22,9 @@ from treadle_agent_loop.model import (
     Usage,
 )
 from treadle_agent_loop.tokens.guard import unguard
-from treadle_agent_loop.tokens.ledger import Sample, TokenLedger
-from treadle_agent_loop.tokens.planning import PromptPlan
+from treadle_agent_loop.tokens.ledger import TokenLedger
+from treadle_agent_loop.tokens.plan import PromptPlan
+from treadle_agent_loop.tokens.spans import Sample
 from treadle_agent_loop.transports import Completion
 from treadle_parsers import ParsedMessage, ToolCall, ToolSchema
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from treadle_parsers import jsontext, literals, schema
+from treadle_parsers import jsontext, pythontext, schema
 from treadle_parsers.schema import Schema
 
 encode: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False).encode
@@ -133,7 +133,7 @@ def _structure(text: str, allowed: frozenset[str]) -> str | None:
     try:
         jsontext.load(text)
     except ValueError:
-        return literals.to_json(text)
+        return pythontext.to_json(text)
     return text
 
 

@@ -188,13 +188,15 @@ class Markers:
             literal[:size] for literal in self.literals for size in range(1, len(literal))
         )
 
-    def search(self, cursor: Cursor) -> re.Match[str] | None:
-        """Find the next whole marker; None too when a longer one may still grow from it."""
+    def search(self, cursor: Cursor, skip: int = 0) -> re.Match[str] | None:
+        """Find the next whole marker, from `skip` characters ahead; None too when a longer one may
+        still grow from it.
+        """
         buffer = cursor.buffer
-        found = self._pattern.search(buffer, cursor.at)
+        found = self._pattern.search(buffer, cursor.at + skip)
         if found is None or cursor.ended or len(buffer) - found.start() >= self._longest:
             return found
-        return found if self.held_from(cursor) > found.start() else None
+        return found if self.held_from(cursor, skip) > found.start() else None
 
     def match(self, cursor: Cursor) -> str:
         """Return the marker at the read position, the longest; empty when there is none."""
@@ -206,10 +208,12 @@ class Markers:
         rest = cursor.buffer[cursor.at : cursor.at + self._longest]
         return not rest or rest in self._prefixes
 
-    def held_from(self, cursor: Cursor) -> int:
-        """Return where in the buffer a marker may have begun; its length when none has."""
+    def held_from(self, cursor: Cursor, skip: int = 0) -> int:
+        """Return where in the buffer a marker may have begun, from `skip` characters ahead; its
+        length when none has.
+        """
         buffer, size = cursor.buffer, len(cursor.buffer)
-        start = max(cursor.at, size - self._longest)
+        start = max(cursor.at + skip, size - self._longest)
         while True:
             found = self._first.search(buffer, start)
             if found is None:

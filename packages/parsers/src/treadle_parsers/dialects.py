@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from treadle_parsers.lookahead import grown
 
+ITEM_LIMIT = 64
+"""Most characters of an item that is read together with others."""
+
 _SAME_ESCAPES = r'\\(?:["\\bfnrt]|u[0-9a-fA-F]{4})'
 """Escapes that Python and JSON share."""
 
@@ -51,10 +54,31 @@ class Dialect:
     """`bare_stop`, compiled."""
     key_end: re.Pattern[str] = field(init=False, repr=False, compare=False)
     """`key_stop`, compiled."""
+    quote_firsts: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The characters that a quote may begin with."""
+    item: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """A short word, or a short string whose text is the same in JSON, and a comma; the group is
+    the word or string.
+    """
+    items: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """Any number of such items."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value_end", re.compile(self.bare_stop))
         object.__setattr__(self, "key_end", re.compile(self.key_stop))
+        object.__setattr__(self, "quote_firsts", frozenset(one.open[0] for one in self.quotes))
+        firsts = re.escape("".join(sorted(self.quote_firsts)))
+        word = rf"[^\s,\[\](){{}}:=<{firsts}]{{1,{ITEM_LIMIT}}}+"
+        item = rf"\s*+({'|'.join([*map(_plain, self.quotes), word])})\s*+,"
+        object.__setattr__(self, "item", re.compile(item))
+        object.__setattr__(self, "items", re.compile(rf"(?:{item.replace('(', '(?:', 1)})++"))
+
+
+def _plain(quote: Quote) -> str:
+    """Return the pattern of a string without anything to look at."""
+    first = re.escape(quote.close[0])
+    inner = rf'[^"\\\x00-\x1f{first}]{{0,{ITEM_LIMIT}}}+'
+    return re.escape(quote.open) + inner + re.escape(quote.close)
 
 
 PYTHON = Dialect(

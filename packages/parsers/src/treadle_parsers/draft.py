@@ -24,11 +24,10 @@ from treadle_parsers.records import (
     ToolCall,
 )
 
-MAX_CALLS = 32_768
+MAX_CALLS = 16_384
 """Most calls of one message; what would begin another is text. No answer of a model comes near,
 and a text made of the shortest calls stays quick.
 """
-
 CallId: TypeAlias = Callable[[int, str], str]
 """Makes an id for a call that brings none: from its index and its name."""
 

@@ -10,15 +10,19 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeAlias
 
-from treadle_parsers.dialects import PYTHON, Dialect, Quote
+from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.jsontext import Scan
-from treadle_parsers.numbertext import BARE_LIMIT, NUMBER, PART, NumberItems
-from treadle_parsers.spellings import ESCAPE, LONGEST_ESCAPE, number, unescaped
+from treadle_parsers.literalitems import word_items, word_json
+from treadle_parsers.literalstrings import string_text
+from treadle_parsers.numbertext import BARE_LIMIT, PART, NumberItems, number_end
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _SPACE = re.compile(r"\s+")
 _OPENS = re.compile(r"[\[(\s]+")
+MAX_DEPTH = 65_536
+"""How deep values are nested at most; what lies deeper can't be read."""
+_BRACKETS = ("", "[", "{", "(")
 _LONGEST_STOP = 32
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
@@ -27,10 +31,7 @@ _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
 class Expect(Enum):
     """What may come next."""
 
-    VALUE = "value"
-    KEY = "key"
-    COLON = "colon"
-    AFTER = "after"
+    VALUE, KEY, COLON, AFTER = range(4)
 
 
 BareValue: TypeAlias = Callable[[str, str], str | None]
@@ -83,8 +84,9 @@ class LiteralScan:
                     return stop
                 at = stop
                 continue
-            if self._expect is Expect.VALUE and self._closers and self._closers[-1] == "]":
-                at = self._items(text, at)
+            value = self._expect is Expect.VALUE
+            if value and text[at : at + 1] not in _BRACKETS and "]" in self._closers[-1:]:
+                at = self._items(text, at, ended=ended)
                 if not ended and PART.match(text, at):
                     return at
             start = at
@@ -118,11 +120,12 @@ class LiteralScan:
 
     def _begin(self, text: str, at: int, *, ended: bool) -> int:
         """Begin a value or a key."""
-        if self._expect is Expect.VALUE and text[at] in "-0123456789" and self._closers:
+        char = text[at]
+        if self._expect is Expect.VALUE and char in "-0123456789" and self._closers:
             stop = self._number(text, at)
             if stop > at:
                 return stop
-        for quote in self._dialect.quotes:
+        for quote in self._dialect.quotes if char in self._dialect.quote_firsts else ():
             if text.startswith(quote.open, at):
                 self._separate()
                 self.out.append('"')
@@ -130,9 +133,9 @@ class LiteralScan:
                 return at + len(quote.open)
             if not ended and quote.open.startswith(text[at : at + len(quote.open)]):
                 return at
-        char = text[at]
         if char in _CLOSER:
-            return self._bad(at) if self._expect is Expect.KEY else self._open(text, at)
+            refused = self._expect is Expect.KEY or len(self._closers) >= MAX_DEPTH
+            return self._bad(at) if refused else self._open(text, at)
         return self._bare(text, at, ended=ended)
 
     def _close(self, text: str, at: int) -> int:
@@ -152,7 +155,7 @@ class LiteralScan:
             self.out.append("{")
             self._expect = Expect.KEY
             return at + 1
-        found = _OPENS.match(text, at)
+        found = _OPENS.match(text, at, at + MAX_DEPTH - len(self._closers))
         opened = "".join(found.group().split()) if found else text[at]
         self._closers.extend(_CLOSER[char] for char in opened)
         self.out.append("[" * len(opened))
@@ -173,26 +176,26 @@ class LiteralScan:
             self.out.append(", ")
             self._comma = False
 
+    def _plain(self) -> bool:
+        """Say whether a value that begins here is what its text says, whatever its key."""
+        return not (self._sought or (self._bare_value and len(self._closers) == 1))
+
     def _number(self, text: str, at: int) -> int:
         """Take one number; `at` when that isn't plain."""
-        if self._sought or (self._bare_value and len(self._closers) == 1):
-            return at
-        found = NUMBER.match(text, at)
-        if found is None:
-            return at
-        stop = found.end()
-        if stop >= len(text) or text[stop] not in ",]}) \n" or stop - at > BARE_LIMIT:
-            return at
-        self._separate()
-        self.out.append(found.group())
-        self._value_done()
+        stop = number_end(text, at) if self._plain() else at
+        if stop > at:
+            self._separate()
+            self.out.append(text[at:stop])
+            self._value_done()
         return stop
 
-    def _items(self, text: str, at: int) -> int:
-        """Take numbers of an array that commas follow; `at` when there is none."""
-        if self._sought or (self._bare_value and len(self._closers) == 1):
+    def _items(self, text: str, at: int, *, ended: bool) -> int:
+        """Take items of an array that commas follow; `at` when there is none."""
+        if not self._plain():
             return at
         items, stop = self._numbers.take(text, at)
+        if not items and (ended or not PART.match(text, at)):
+            items, stop = word_items(self._dialect, text, at)
         if items:
             self._separate()
             self.out.append(items)
@@ -213,11 +216,11 @@ class LiteralScan:
         word = text[at:stop]
         if self._dialect.bare_strings:
             word = word.rstrip()
-        json_text = self._word(word)
+        json_text = _encode(word) if key else self._typed(word)
         if not word or json_text is None:
             return self._bad(at)
         self._separate()
-        self.out.append(_encode(word) if key else json_text)
+        self.out.append(json_text)
         if key:
             self._key = word
             self._expect = Expect.COLON
@@ -225,68 +228,23 @@ class LiteralScan:
             self._value_done()
         return stop
 
-    def _word(self, word: str) -> str | None:
-        if self._bare_value and len(self._closers) == 1 and self._expect is Expect.VALUE:
+    def _typed(self, word: str) -> str | None:
+        """Return JSON for a bare value."""
+        if self._bare_value and len(self._closers) == 1:
             typed = self._bare_value(self._key, word)
             if typed is not None:
                 return typed
-        known = self._dialect.words.get(word)
-        if known is not None:
-            return known
-        written = number(word)
-        if written is not None:
-            return written
-        if self._dialect.bare_strings or self._expect is Expect.KEY:
-            return _encode(word)
-        return None
+        return word_json(self._dialect, word)
 
     def _string(self, text: str, at: int, quote: Quote, *, ended: bool) -> int:
-        """Pass on the text of a string up to its end, an open escape, or the end of `text`."""
-        out = self.out
-        while True:
-            found = quote.alike.match(text, at)
-            if found and found.end() > at:
-                out.append(found.group())
-                at = found.end()
-            if text.startswith(quote.close, at):
-                return self._string_done(at + len(quote.close))
-            if quote.escapes and text.startswith("\\", at):
-                stop = self._escape(text, at, ended=ended)
-            else:
-                other = quote.other.match(text, at)
-                stop = other.end() if other and other.end() > at else len(text) if ended else at
-                out.append(_encode(text[at:stop])[1:-1])
-            if stop == at:
-                return at
-            at = stop
-
-    def _string_done(self, at: int) -> int:
+        """Pass on the text of a string, and its end when that has arrived."""
+        at = string_text(text, at, quote, self.out, ended=ended)
+        if not text.startswith(quote.close, at):
+            return at
         self.out.append('"')
         self._quote = None
         if self._expect is Expect.KEY:
             self._expect = Expect.COLON
         else:
             self._value_done()
-        return at
-
-    def _escape(self, text: str, at: int, *, ended: bool) -> int:
-        """Pass on one escape; `at` when it isn't complete yet."""
-        if not ended and len(text) - at < LONGEST_ESCAPE:
-            head = text[at + 1 : at + 2]
-            if not head or head in "xuU01234567\r":
-                return at
-        found = ESCAPE.match(text, at)
-        if found is None:
-            self.out.append("\\\\")
-            return at + 1
-        self.out.append(unescaped(found.group()[1:]))
-        return found.end()
-
-
-def to_json(text: str) -> str | None:
-    """Return JSON for the Python literal `text`; None when it isn't one."""
-    scan = LiteralScan(PYTHON)
-    stop = scan.advance(text, 0, ended=True)
-    if scan.state is not Scan.DONE or text[stop:].strip():
-        return None
-    return scan.take()
+        return at + len(quote.close)

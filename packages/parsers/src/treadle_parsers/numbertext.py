@@ -21,6 +21,14 @@ _NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
 _SPACE = re.compile(r"\s+")
 
 
+def number_end(text: str, at: int) -> int:
+    """Return where the number at `at` ends; `at` unless one stands there that is surely whole."""
+    found = NUMBER.match(text, at)
+    stop = found.end() if found else at
+    plain = stop < len(text) and text[stop] in ",]}) \n" and stop - at <= BARE_LIMIT
+    return stop if plain else at
+
+
 class NumberItems:
     """Take numbers that commas follow, many at once where that is possible.
 

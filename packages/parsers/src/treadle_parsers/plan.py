@@ -85,6 +85,8 @@ class Plan:
     reasoning: Table
     quiet: Table
     """For a message that has all its calls: no marker begins another."""
+    still: Table
+    """For a message that has all its markers: none counts."""
     first: "Body | None" = None
 
     @classmethod
@@ -111,4 +113,5 @@ class Plan:
                 {**drops, **opens, **closes, **(calls if form.calls_in_thinking else {})}
             ),
             quiet=Table({**drops, **opens, **closes}),
+            still=Table({}),
         )

@@ -6,12 +6,18 @@ between two markers is framing, and so is white space around the text of a think
 other text is kept as it is.
 """
 
+import re
+
 from treadle_parsers.cursor import Cursor, Steps
 from treadle_parsers.draft import CallDraft, Draft
-from treadle_parsers.plan import Call, Plan, Table, Turn
+from treadle_parsers.plan import Call, Plan, Rule, Table, Turn
 from treadle_parsers.records import CallStatus, SegmentKind
 from treadle_parsers.toolbox import Toolbox
 
+MAX_FOLLOWED = 65_536
+"""Most markers of one message that are followed; after them all is text, so that a text made of
+markers stays quick.
+"""
 CUT_MARKER = 3
 """Fewest characters in which the beginning of a marker at the end of the text is recognised."""
 
@@ -21,6 +27,7 @@ class Reading:
 
     __slots__ = (
         "_blank",
+        "_followed",
         "_kind",
         "_marked",
         "_next",
@@ -46,6 +53,7 @@ class Reading:
         self._kind = SegmentKind.CONTENT
         self._next = SegmentKind.CONTENT
         self._blank = True
+        self._followed = 0
         self._marked = False
         self._trim = False
         self._pending: list[tuple[str, int]] = []
@@ -55,19 +63,25 @@ class Reading:
         if self.plan.first:
             yield from self.plan.first.read(self, "", self.cursor.position)
         cursor = self.cursor
+        prose = 0  # how many of the next characters hold no marker that counts
         while True:
             table = self._table()
-            found = table.markers.search(cursor)
+            found = table.markers.search(cursor, prose)
             if found:
+                rule = table.rules[found.group()]
+                if self._is_prose(rule, found):
+                    prose = found.end() - cursor.at
+                    continue
                 self._emit(found.start())
                 cursor.at = found.end()
-                rule = table.rules[found.group()]
+                prose = 0
                 if isinstance(rule, Call):
                     yield from self._call(rule)
                 else:
                     self._turn(rule, found.group())
                 continue
-            self._emit(table.markers.held_from(cursor))
+            self._emit(table.markers.held_from(cursor, prose))
+            prose = 0
             if cursor.ended:
                 self._end(table)
                 return
@@ -103,9 +117,23 @@ class Reading:
 
     def _table(self) -> Table:
         """Return the markers that count now."""
+        if self._followed >= MAX_FOLLOWED:
+            return self.plan.still
         if self.draft.full:
             return self.plan.quiet
         return self.plan.content if self._kind is SegmentKind.CONTENT else self.plan.reasoning
+
+    def _is_prose(self, rule: Rule, found: re.Match[str]) -> bool:
+        """Say whether a marker is surely text like the text before it."""
+        if self._blank:
+            return False
+        if isinstance(rule, Call):
+            return rule.begins.match(self.cursor.buffer, found.end()) is None
+        if rule is Turn.STRAY:
+            return True
+        if self._kind is SegmentKind.REASONING:
+            return rule is Turn.THINK
+        return rule is Turn.ANSWER and found.group().startswith("</")
 
     def _begins_close(self, table: Table, rest: str) -> bool:
         """Say whether the text ended within the marker that closes the thinking block."""
@@ -118,6 +146,7 @@ class Reading:
         it.
         """
         cursor = self.cursor
+        self._followed += not rule.follow  # any other is found, or not, as the text is cut
         start = cursor.position - len(rule.opener)
         for body in rule.bodies if rule.begins.match(cursor.buffer, cursor.at) else ():
             self.turn_to(SegmentKind.CONTENT)
@@ -152,6 +181,7 @@ class Reading:
     def _enter(self, kind: SegmentKind, *, trim: bool) -> None:
         """Begin a new stretch of text; white space that was held back was framing."""
         self._pending = []
+        self._followed += 1
         self._marked = True
         self._kind = kind
         self._blank = True

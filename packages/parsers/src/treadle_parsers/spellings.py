@@ -8,11 +8,11 @@ from treadle_parsers.numbertext import NUMBER
 _LOOSE_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
-ESCAPE = re.compile(
+_ESCAPE = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|\r?\n|.)", re.DOTALL
 )
 """One escape in a string."""
-LONGEST_ESCAPE = 10
+_LONGEST_ESCAPE = 10
 _SIMPLE = {
     "n": "\n",
     "t": "\t",
@@ -29,7 +29,21 @@ _SIMPLE = {
 }
 
 
-def unescaped(escape: str) -> str:
+def escape(text: str, at: int, *, ended: bool) -> tuple[str, int]:
+    """Return what the escape at `at` means, as JSON text, and where it ends: `at` when it isn't
+    complete yet.
+    """
+    if not ended and len(text) - at < _LONGEST_ESCAPE:
+        head = text[at + 1 : at + 2]
+        if not head or head in "xuU01234567\r":
+            return "", at
+    found = _ESCAPE.match(text, at)
+    if found is None:
+        return "\\\\", at + 1
+    return _unescaped(found.group()[1:]), found.end()
+
+
+def _unescaped(escape: str) -> str:
     """Return what a Python escape, without its backslash, means, as JSON text."""
     simple = _SIMPLE.get(escape)
     if simple is not None:

@@ -19,7 +19,7 @@ from treadle_parsers.events import (
     Event,
     ReasoningDelta,
 )
-from treadle_parsers.literals import BARE_LIMIT
+from treadle_parsers.numbertext import BARE_LIMIT
 from treadle_parsers.parser import Parser
 from treadle_parsers.records import CallStatus, ParsedMessage, SegmentKind, ToolSchema
 

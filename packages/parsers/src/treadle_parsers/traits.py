@@ -16,7 +16,7 @@ from treadle_parsers.bodies.pythonic_calls import PythonicCalls
 from treadle_parsers.bodies.suffixed_calls import SuffixedCalls
 from treadle_parsers.channels import Channels
 from treadle_parsers.format import Format
-from treadle_parsers.taggedread import TagRules
+from treadle_parsers.tagrules import TagRules
 
 
 class Typing(StrEnum):

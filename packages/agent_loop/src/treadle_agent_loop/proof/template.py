@@ -16,9 +16,9 @@ from treadle_agent_loop.model import Message
 from treadle_agent_loop.proof.conversations import CONVERSATIONS, Conversation
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 from treadle_agent_loop.tokens.guard import unguard
-from treadle_agent_loop.tokens.ledger import Sample, TokenLedger
+from treadle_agent_loop.tokens.ledger import TokenLedger
 from treadle_agent_loop.tokens.planning import RewritePolicy
-from treadle_agent_loop.tokens.spans import Provenance
+from treadle_agent_loop.tokens.spans import Provenance, Sample
 from treadle_parsers import ToolSchema
 
 _PADDED = "  probe7f3  "

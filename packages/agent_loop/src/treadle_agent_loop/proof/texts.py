@@ -17,8 +17,8 @@ from treadle_agent_loop.proof.breach import Breach, Promise
 from treadle_agent_loop.proof.layout import Layout, Placed, lay_out
 from treadle_agent_loop.proof.saved import SavedRollout
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.divergence import Divergence, classify
 from treadle_agent_loop.tokens.guard import unguard
-from treadle_agent_loop.tokens.meter import Divergence, classify
 from treadle_agent_loop.tokens.spans import Origin, Provenance
 
 

@@ -1,10 +1,12 @@
 """Small byte-level BPE tokenizers for tests, trained in a moment on a few sentences."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from treadle_agent_loop.testing.families import Family
 from treadle_agent_loop.testing.templates import CLOSES, TEMPLATES
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
 
@@ -49,7 +51,7 @@ _TEXT = (
 
 
 @cache
-def _trained() -> str:
+def _trained(text: tuple[str, ...], control: Sequence[str], added: Sequence[str]) -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -58,9 +60,9 @@ def _trained() -> str:
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    tokenizer.train_from_iterator(_TEXT * 4, trainer)
-    tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in CONTROL])
-    plain = [AddedToken(text, normalized=False, special=False) for text in ADDED]
+    tokenizer.train_from_iterator(text * 4, trainer)
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in control])
+    plain = [AddedToken(text, normalized=False, special=False) for text in added]
     tokenizer.add_tokens(plain)
     return tokenizer.to_str()
 
@@ -68,10 +70,24 @@ def _trained() -> str:
 @cache
 def toy_tokenizer(template: str = "append") -> ChatTokenizer:
     """Make a tokenizer with one of `templates.TEMPLATES`."""
+    eos = CLOSES.get(template, "<|im_end|>") or "<|endoftext|>"
+    return ChatTokenizer(
+        _made(_trained(_TEXT, CONTROL, ADDED), eos), chat_template=TEMPLATES[template]
+    )
+
+
+@cache
+def family_tokenizer(family: Family) -> ChatTokenizer:
+    """Make a tokenizer with the template and the control tokens of a family.
+
+    Its vocabulary is trained on that template's own text, so every family has another one.
+    """
+    trained = _trained((*_TEXT, family.template), family.control, family.added)
+    return ChatTokenizer(_made(trained, family.close), chat_template=family.template)
+
+
+def _made(definition: str, eos: str) -> Any:
     from transformers import PreTrainedTokenizerFast  # takes seconds to import
 
-    made: Any = cast("Any", PreTrainedTokenizerFast)(
-        tokenizer_object=Tokenizer.from_str(_trained()),
-        eos_token=CLOSES.get(template, "<|im_end|>") or "<|endoftext|>",
-    )
-    return ChatTokenizer(made, chat_template=TEMPLATES[template])
+    made: Any = cast("Any", PreTrainedTokenizerFast)
+    return made(tokenizer_object=Tokenizer.from_str(definition), eos_token=eos)

@@ -1,11 +1,12 @@
 """Exact tokens: chat templates, injection-safe encoding, and the token ledger."""
 
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
+from treadle_agent_loop.tokens.divergence import Divergence
 from treadle_agent_loop.tokens.evidence import DropReason
-from treadle_agent_loop.tokens.ledger import Sample, TokenLedger
-from treadle_agent_loop.tokens.meter import Divergence
-from treadle_agent_loop.tokens.planning import PromptPlan, RewritePolicy
-from treadle_agent_loop.tokens.spans import Context, Origin, Provenance, Span
+from treadle_agent_loop.tokens.ledger import TokenLedger
+from treadle_agent_loop.tokens.plan import PromptPlan
+from treadle_agent_loop.tokens.planning import RewritePolicy
+from treadle_agent_loop.tokens.spans import Context, Origin, Provenance, Sample, Span
 
 __all__ = [
     "ChatTokenizer",

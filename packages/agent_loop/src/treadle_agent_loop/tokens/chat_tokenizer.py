@@ -5,8 +5,10 @@ ids. Nothing is added, trimmed or cached behind the template's back. A template 
 is found by asking it. Loading and long renderings take time: call them in a thread.
 """
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
@@ -15,13 +17,15 @@ from jinja2.exceptions import TemplateError
 from tokenizers import Tokenizer
 
 from treadle_agent_loop.errors import ChatTemplateError
-from treadle_agent_loop.history import for_template
+from treadle_agent_loop.history import content_text, for_template
 from treadle_agent_loop.model import Message
 from treadle_agent_loop.tokens.encoder import GuardedEncoder
 from treadle_agent_loop.tokens.guard import Guard, with_mark
 from treadle_parsers import ToolSchema
 
 _CONTROL = re.compile(r"[<\[][|｜].*[|｜][>\]]", re.DOTALL)
+_CLOCK = re.compile(r"""\bstrftime_now\(\s*(?P<quote>['"])(?P<format>[^'"\\]*)(?P=quote)\s*\)""")
+"""How templates write the date."""
 _PROBE = "probe7f3"
 _PROBE_TOOL: ToolSchema = {
     "type": "function",
@@ -81,6 +85,7 @@ class ChatTokenizer:
         self._template = chat_template
         self._arguments = dict(template_arguments or {})
         written = source if isinstance(source, str) else "\n".join(source.values())
+        self._clocked = source if isinstance(source, str) and _CLOCK.search(source) else None
         added: dict[int, Any] = backend.get_added_tokens_decoder()
         self._added = {str(token.content): index for index, token in added.items()}
         self.control: frozenset[str] = frozenset(
@@ -146,6 +151,21 @@ class ChatTokenizer:
             raise ChatTemplateError(f"the chat template refuses the messages: {error}") from error
         return str(text)
 
+    def at(self, now: datetime) -> Self:
+        """Return a tokenizer whose template writes this time; itself when its template writes none.
+
+        Otherwise the prompts of one rollout could differ in the time alone.
+        """
+        if self._clocked is None:
+            return self
+        known = (self.closers, self.turn_tail)  # found once, kept by the copy
+        pinned = copy.copy(self)
+        pinned._template = _CLOCK.sub(
+            lambda call: repr(now.strftime(call["format"])), self._clocked
+        )
+        assert (pinned.closers, pinned.turn_tail) == known
+        return pinned
+
     def encode(self, guarded: str) -> tuple[int, ...]:
         """Return the ids of a guarded text, without anything added at its ends."""
         return self._encoder.encode(guarded)
@@ -159,6 +179,11 @@ class ChatTokenizer:
         self._tokenizer.save_pretrained(folder)
         if self._template is not None:
             (folder / "chat_template.jinja").write_text(self._template)
+
+    def guarded_content(self, message: Message) -> str:
+        """Return a message's content as it stands in rendered prompts that write it verbatim."""
+        text = {"role": message.get("role"), "content": content_text(message.get("content"))}
+        return str(self._guard.message(text)["content"])
 
     def guarded_assistant(self, text: str) -> str:
         """Return an assistant's text as it stands in rendered prompts."""

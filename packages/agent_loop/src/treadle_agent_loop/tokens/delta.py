@@ -4,6 +4,9 @@ The conversation is rendered with the new messages, and once more with a positio
 first word. The last turn-closing token before the mark ends the model's turn; what follows it is
 the delta. Where the mark can't be used (the template rearranged the content), the rendering without
 the new messages gives the place. Only text is looked at here; ids are the ledger's business.
+
+Mostly one rendering is enough: where a single turn-closing token stands between the prompt before
+and the new message's content, that token ends the turn, and `quick_delta` says so.
 """
 
 from collections.abc import Callable, Collection
@@ -70,6 +73,39 @@ def find_delta(
     cut = end - len(tail)
     written = max(k for k in range(len(tail) + 1) if ending.text.endswith(tail[:k]))
     return Delta(text=current[cut + written :], body=current[begin:cut], close=None)
+
+
+def quick_delta(
+    *,
+    current: str,
+    content: str,
+    calls: int,
+    begin: int,
+    ending: Ending,
+    closers: Collection[str],
+) -> Delta | None:
+    """Locate the delta without another rendering, or return None where that isn't certain.
+
+    `content` is the first new message's (guarded), `calls` the tool calls of the turn; a turn with
+    several may be closed after each of them.
+    """
+    words = content.strip()
+    if not words or calls > 1:
+        return None
+    marks = {*closers, ending.control} if ending.control is not None else set(closers)
+    starts = {current.find(mark, begin): mark for mark in marks}
+    starts.pop(-1, None)
+    if not starts:
+        return None
+    cut = min(starts)
+    close = starts[cut]
+    after = cut + len(close)
+    place = current.find(words, after)
+    if place < 0 or current.find(words, place + 1) >= 0:
+        return None
+    if any(current.find(mark, after, place) >= 0 for mark in marks):
+        return None
+    return Delta(text=current[after:], body=current[begin:cut], close=close)
 
 
 def _common_end(current: str, before: str, begin: int) -> int | None:

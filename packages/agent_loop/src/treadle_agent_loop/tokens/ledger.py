@@ -9,54 +9,30 @@ Promises (checked on every run, a breach raises `LedgerError`):
 - no injection: message content never writes a control token (see `guard`);
 - evidence: ids without a sound logprob are never trained.
 
-A conversation is matched to what is known by meaning, longest first, so a scaffold that
-re-serialises its history keeps the sampled ids. Anything else opens a linked context, and all
-contexts are exported.
+A conversation is matched to what is known by meaning and by ids, longest first (see `matching`), so
+a scaffold that re-serialises its history keeps the sampled ids. Anything else opens a linked
+context, and all contexts are exported.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 
-from treadle_agent_loop.errors import ChatTemplateError, LedgerError
+from treadle_agent_loop.errors import LedgerError
 from treadle_agent_loop.history import reasoning_of
 from treadle_agent_loop.model import LedgerReport, Message, Segment
 from treadle_agent_loop.tokens.chain import chain_digests, text_digest
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
-from treadle_agent_loop.tokens.delta import Delta, Ending
+from treadle_agent_loop.tokens.delta import Ending
 from treadle_agent_loop.tokens.digests import digest_ids, digest_logprobs
 from treadle_agent_loop.tokens.evidence import judge, settled
 from treadle_agent_loop.tokens.export import CallRecord, Export, export
-from treadle_agent_loop.tokens.guard import unguard
-from treadle_agent_loop.tokens.meter import Divergence, classify
-from treadle_agent_loop.tokens.planning import Asked, Base, PromptPlan, RewritePolicy, plan_prompt
-from treadle_agent_loop.tokens.spans import Context, Provenance, Span, Turn
+from treadle_agent_loop.tokens.matching import KnownTurns
+from treadle_agent_loop.tokens.meter import TurnMeter
+from treadle_agent_loop.tokens.plan import Asked, Base, PromptPlan
+from treadle_agent_loop.tokens.planning import RewritePolicy, plan_prompt
+from treadle_agent_loop.tokens.spans import Context, Provenance, Sample, Span, Turn
 from treadle_parsers import ToolSchema
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """What the server answered to one prompt, and the message made of it."""
-
-    ids: tuple[int, ...]
-    logprobs: Sequence[float | None] | None
-    """One per id as the server sent them; None when it sent none."""
-    ended_by: str | None
-    """The control token that the ids end with, when the model ended its turn with one."""
-    text: str
-    """The decoded ids, without that token."""
-    message: Message
-    weight_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answered:
-    """A turn to be compared with the template's own writing."""
-
-    turn: Turn
-    sample: Sample
-    messages: tuple[Message, ...]
-    tools: tuple[ToolSchema, ...]
 
 
 class TokenLedger:
@@ -65,15 +41,13 @@ class TokenLedger:
     def __init__(
         self, tokenizer: ChatTokenizer, *, policy: RewritePolicy = RewritePolicy.BRANCH
     ) -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer.at(datetime.now())
         self.policy = policy
         self._contexts: list[Context] = []
         self._calls: list[CallRecord] = []
-        self._turns: dict[bytes, Turn] = {}
-        self._answered: list[_Answered] = []
-        self._deltas: dict[int, Delta] = {}
+        self._known = KnownTurns()
+        self._meter = TurnMeter(self.tokenizer)
         self._rewrites = 0
-        self._injections = 0
 
     @property
     def contexts(self) -> tuple[Context, ...]:
@@ -88,18 +62,18 @@ class TokenLedger:
             ChatTemplateError: the template refuses the messages.
         """
         digests = tuple(chain_digests(messages))
-        known = next((self._turns[key] for key in reversed(digests) if key in self._turns), None)
-        base = None
-        if known is not None:
-            spans = self._contexts[known.context].spans[: known.spans]
-            base = Base(turn=known, ids=tuple(index for span in spans for index in span.ids))
-        return plan_prompt(
+        known = self._known.by_messages(
+            digests, self._contexts, lambda place: self._reasoning(messages[place])
+        )
+        plan = plan_prompt(
             self.tokenizer,
             self.policy,
             Asked(messages=tuple(messages), tools=tuple(tools), digests=digests),
-            base,
+            self._base(known),
             len(self._contexts) - 1 if self._contexts else None,
+            lambda ids: self._base(self._known.by_ids(ids, self._contexts, messages=len(messages))),
         )
+        return replace(plan, measured=self._meter.measure(plan))
 
     def commit(self, plan: PromptPlan, sample: Sample) -> int:
         """Record the answer to a planned prompt; return the index of the call.
@@ -162,7 +136,7 @@ class TokenLedger:
             synthesised=sum(span.kind is Provenance.SYNTHESISED for span in spans),
             rewrites=self._rewrites,
             soft_boundaries=sum(span.soft for span in spans),
-            divergences=self._divergences(),
+            divergences=self._meter.counts(self._contexts),
             logprobs=logprobs,
         )
 
@@ -177,8 +151,16 @@ class TokenLedger:
         self._contexts.append(context)
         return context
 
+    def _base(self, turn: Turn | None) -> Base | None:
+        if turn is None:
+            return None
+        spans = self._contexts[turn.context].spans[: turn.spans]
+        return Base(turn=turn, ids=tuple(index for span in spans for index in span.ids))
+
+    def _reasoning(self, message: Message) -> str:
+        return self.tokenizer.guarded_assistant(reasoning_of(message).strip())
+
     def _remember(self, plan: PromptPlan, sample: Sample, context: Context, call: int) -> None:
-        reasoning = reasoning_of(sample.message).strip()
         turn = Turn(
             call=call,
             context=context.index,
@@ -187,57 +169,11 @@ class TokenLedger:
             prompt_length=len(plan.text),
             prompt_digest=text_digest(plan.text),
             ending=Ending(control=sample.ended_by, text=sample.text[-64:]),
-            reasoning=self.tokenizer.guarded_assistant(reasoning),
+            reasoning=self._reasoning(sample.message),
         )
-        messages = (*plan.messages, sample.message)
-        self._turns[chain_digests((sample.message,), after=plan.digests[-1])[0]] = turn
-        self._answered.append(
-            _Answered(turn=turn, sample=sample, messages=messages, tools=plan.tools)
-        )
+        self._known.add(chain_digests((sample.message,), after=plan.digests[-1])[0], turn)
+        self._meter.note(plan, turn, sample)
         self._rewrites += plan.rewritten
-        self._injections += plan.injections
-        if plan.base is not None and plan.delta is not None:
-            self._deltas[plan.base.call] = plan.delta
 
     def _export(self) -> Export:
         return export(self._contexts, self._calls)
-
-    def _divergences(self) -> dict[str, int]:
-        """Compare every turn with the template's writing of it, as far as that is known."""
-        counts: Counter[str] = Counter()
-        if self._injections:
-            counts[Divergence.INJECTION] = self._injections
-        merges = sum(span.merges for context in self._contexts for span in context.spans)
-        if merges:
-            counts[Divergence.BPE] = merges
-        for answered in self._answered:
-            delta = self._deltas.get(answered.turn.call)
-            closed = answered.sample.ended_by
-            if closed is None or (delta is not None and delta.close != closed):
-                counts[Divergence.EOS] += 1
-            body = delta.body if delta is not None else self._final_body(answered)
-            difference = self._compare(answered.sample, body) if body is not None else None
-            if difference is not None:
-                counts[difference] += 1
-        return {str(kind): count for kind, count in counts.items()}
-
-    def _final_body(self, answered: _Answered) -> str | None:
-        """Render a conversation up to an answer; None when its prompt comes out otherwise."""
-        turn = answered.turn
-        try:
-            text = self.tokenizer.render(answered.messages, answered.tools, generation_prompt=False)
-        except ChatTemplateError:
-            return None
-        if text_digest(text[: turn.prompt_length]) != turn.prompt_digest:
-            return None
-        body = text[turn.prompt_length :]
-        ends = [body.rfind(close) for close in self.tokenizer.closers if close in body]
-        return body[: max(ends)] if ends else body.removesuffix(self.tokenizer.turn_tail)
-
-    def _compare(self, sample: Sample, body: str) -> Divergence | None:
-        ids = sample.ids[:-1] if sample.ended_by is not None else sample.ids
-        has_calls = bool(sample.message.get("tool_calls"))
-        difference = classify(sample.text, unguard(body), has_calls=has_calls)
-        if difference is None and self.tokenizer.encode(body) != ids:
-            return Divergence.BPE
-        return difference

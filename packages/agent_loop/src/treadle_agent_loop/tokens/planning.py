@@ -4,16 +4,17 @@ A plan changes nothing; the ledger commits it together with the answer. Planning
 part (it renders and encodes) and touches no shared state, so it may run in a thread.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from treadle_agent_loop.errors import HistoryRewrittenError
 from treadle_agent_loop.model import Message
 from treadle_agent_loop.tokens.chain import text_digest
 from treadle_agent_loop.tokens.chat_tokenizer import ChatTokenizer
-from treadle_agent_loop.tokens.delta import Delta, find_delta
+from treadle_agent_loop.tokens.delta import Delta, find_delta, quick_delta
 from treadle_agent_loop.tokens.guard import BREAK
+from treadle_agent_loop.tokens.plan import Asked, Base, PromptPlan
 from treadle_agent_loop.tokens.spans import Origin, Provenance, Span, Turn
 from treadle_parsers import ToolSchema
 
@@ -30,67 +31,32 @@ class RewritePolicy(StrEnum):
     """Raise `HistoryRewrittenError`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptPlan:
-    """The next prompt and where it comes from."""
-
-    ids: tuple[int, ...]
-    """The whole prompt."""
-    messages: tuple[Message, ...]
-    tools: tuple[ToolSchema, ...]
-    digests: tuple[bytes, ...]
-    """One per message, see `chain_digests`."""
-    base: Turn | None
-    """The turn it goes on from in the same context; None begins a context."""
-    origin: Origin
-    parent: int | None
-    added: tuple[Span, ...]
-    """What follows the base's ids; `call` is not yet set in them."""
-    text: str
-    """The guarded rendering of the whole prompt."""
-    delta: Delta | None = None
-    """What the template writes after the base's turn."""
-    rewritten: bool = False
-    """Whether the template changed text that was already sent."""
-    injections: int = 0
-    """Markers in the added content that were kept from becoming control tokens."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """A turn to go on from, and the ids of its context up to it."""
-
-    turn: Turn
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A conversation to be answered."""
-
-    messages: tuple[Message, ...]
-    tools: tuple[ToolSchema, ...]
-    digests: tuple[bytes, ...]
-    """One per message, see `chain_digests`."""
-
-
 def plan_prompt(
     tokenizer: ChatTokenizer,
     policy: RewritePolicy,
     asked: Asked,
     base: Base | None,
     last_context: int | None,
+    by_ids: Callable[[tuple[int, ...]], Base | None],
 ) -> PromptPlan:
-    """Plan the prompt for a conversation.
+    """Plan the prompt for a conversation that goes on from `base`, as far as its messages tell.
+
+    `by_ids` finds a turn whose ids a prompt begins with. It is asked where messages don't tell all:
+    when they hold answers that no known turn accounts for, or when the template rewrote.
 
     Raises:
         HistoryRewrittenError: the template rewrote history and the policy is `refuse`.
         ChatTemplateError: the template refuses the messages.
     """
     text = tokenizer.render(asked.messages, asked.tools, generation_prompt=True)
+    if asked.answers_after(base):
+        ids = tokenizer.encode(text)
+        longer = by_ids(ids)
+        if longer is not None and len(longer.ids) > (len(base.ids) if base is not None else 0):
+            return _matched(asked, text, ids, longer)
     if base is None:
         origin = Origin.START if last_context is None else Origin.NEW_HISTORY
-        return _begun(tokenizer, asked, text, origin, last_context)
+        return _begun(asked, text, tokenizer.encode(text), origin, last_context)
     turn = base.turn
     kept = text_digest(text[: turn.prompt_length]) == turn.prompt_digest
     delta = None
@@ -104,7 +70,35 @@ def plan_prompt(
         )
     if delta is not None and (not rewritten or policy is RewritePolicy.APPEND_ONLY):
         return _continued(tokenizer, asked, text, base, delta, rewritten=rewritten)
-    return _begun(tokenizer, asked, text, Origin.REWRITE, turn.context)
+    ids = tokenizer.encode(text)
+    other = by_ids(ids)
+    if other is not None:
+        return _matched(asked, text, ids, other)
+    return _begun(asked, text, ids, Origin.REWRITE, turn.context)
+
+
+def _matched(asked: Asked, text: str, ids: tuple[int, ...], base: Base) -> PromptPlan:
+    """Plan a prompt that is the template's whole rendering and begins with a context's ids."""
+    last = len(asked.messages) - 1
+    span = Span(
+        kind=Provenance.RENDERED,
+        ids=ids[len(base.ids) :],
+        call=-1,
+        first_message=min(base.turn.messages, last),
+        last_message=last,
+    )
+    return PromptPlan(
+        ids=ids,
+        messages=asked.messages,
+        tools=asked.tools,
+        digests=asked.digests,
+        base=base.turn,
+        origin=Origin.FORK,
+        parent=base.turn.context,
+        added=(span,),
+        text=text,
+        injections=text.count(BREAK),
+    )
 
 
 def _continued(
@@ -129,10 +123,9 @@ def _continued(
 
 
 def _begun(
-    tokenizer: ChatTokenizer, asked: Asked, text: str, origin: Origin, parent: int | None
+    asked: Asked, text: str, ids: tuple[int, ...], origin: Origin, parent: int | None
 ) -> PromptPlan:
     """Plan a prompt that begins a context: the template's whole rendering."""
-    ids = tokenizer.encode(text)
     last = len(asked.messages) - 1
     span = Span(kind=Provenance.RENDERED, ids=ids, call=-1, first_message=0, last_message=last)
     return PromptPlan(
@@ -162,6 +155,17 @@ def _delta(
     first_new = turn.messages
     marked = ""
     if first_new < len(messages):
+        if kept:
+            quick = quick_delta(
+                current=current,
+                content=tokenizer.guarded_content(messages[first_new]),
+                calls=len(messages[first_new - 1].get("tool_calls") or ()),
+                begin=turn.prompt_length,
+                ending=turn.ending,
+                closers=tokenizer.closers,
+            )
+            if quick is not None:
+                return quick
         marked = tokenizer.render(messages, tools, generation_prompt=True, mark=first_new)
     return find_delta(
         current=current,

@@ -2,9 +2,11 @@
 holds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from treadle_agent_loop.model import Message
 from treadle_agent_loop.tokens.delta import Ending
 
 
@@ -30,6 +32,21 @@ class Origin(StrEnum):
     """The conversation went on from a turn that already had a continuation."""
     NEW_HISTORY = "new_history"
     """The messages continue no known turn: a sub-agent, compaction, an edited history."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What the server answered to one prompt, and the message made of it."""
+
+    ids: tuple[int, ...]
+    logprobs: Sequence[float | None] | None
+    """One per id as the server sent them; None when it sent none."""
+    ended_by: str | None
+    """The control token that the ids end with, when the model ended its turn with one."""
+    text: str
+    """The decoded ids, without that token."""
+    message: Message
+    weight_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,9 @@ from treadle_parsers.shapes import (
     text_until,
 )
 from treadle_parsers.tagged import name_of
-from treadle_parsers.taggedread import Block, TaggedArguments, TagRules
+from treadle_parsers.taggedread import TaggedArguments
 from treadle_parsers.taggedwrite import Spelling, write_calls
+from treadle_parsers.tagrules import Block, TagRules
 
 __all__ = ["Block", "TaggedCalls"]
 

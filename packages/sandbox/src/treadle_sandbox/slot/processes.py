@@ -134,6 +134,15 @@ def _signal(processes: "list[int]", number: int) -> None:
             continue
 
 
+def _is_still(process: int) -> bool:
+    """Whether a process is stopped or gone, so that it can't fork any more."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t", b"Z", b"X")
+    except OSError:
+        return True
+
+
 def kill_below(root: int, *, spare_root: bool) -> bool:
     """Kill everything below a process, then the process; return whether nothing is left.
 
@@ -145,7 +154,12 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
     if not spare_root:
         _signal([root], signal.SIGSTOP)
     for attempt in range(_ROUNDS):
+        # Asked before looking: a signal takes a moment to arrive, until then the root may fork.
+        still = spare_root or _is_still(root)
         alive = [process for process in _below(root) if process != root]
+        if not alive and not still:
+            time.sleep(0.0005)
+            continue
         if not alive:
             if not spare_root:
                 _signal([root], signal.SIGKILL)
