@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for size in sizes:
             told = run(wire, size, args.turns, args.latency)
             largest = max(largest, told["rss_mb"])
-            each = (told["rss_mb"] - told["rss_before_mb"]) / size * 1024
+            each = told["rss_grown_mb"] / size * 1024
             print(
                 f"| {wire} | {size} | {size * args.turns / told['wall_s']:.0f} "
                 f"| {told['cpu_ms']:.2f} | {told['lag_max_ms']:.0f} | {told['rss_mb']:.0f} "

@@ -42,7 +42,7 @@ async def measure(rollout: Rollout, *, rollouts: int, turns: int, version: str) 
         "lag_max_ms": lags[-1] * 1e3,
         "lag_p99_ms": lags[int(len(lags) * 0.99)] * 1e3,
         "wall_s": wall,
-        "rss_before_mb": before,
+        "rss_grown_mb": _resident_mb() - before,
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(figures), flush=True)

@@ -67,8 +67,8 @@ class Server:
                 call = {"id": f"call_{had}", "type": "function", "function": CALL}
                 message = {"role": "assistant", "content": None, "tool_calls": [call]}
             return {"choices": [{"message": message, "finish_reason": "stop"}]}
-        prompt, size = body["prompt"], len(self.call_ids)
-        had = sum(prompt[at : at + size] == self.call_ids for at in range(len(prompt)))
+        prompt = body["prompt"]
+        had = str(prompt).count(str(self.call_ids)[1:-1])
         ids = self.call_ids if had < self.turns else self.done_ids
         logprobs = {"token_logprobs": [-0.5] * len(ids)}
         choice = {"token_ids": ids, "prompt_token_ids": prompt, "logprobs": logprobs}

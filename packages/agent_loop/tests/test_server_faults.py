@@ -434,3 +434,18 @@ async def test_cancelling_at_every_third_await_gives_the_sandbox_back():
 
         assert await interrupt_everywhere(job, every=3, check=check) > 20
         await served.wait_connections(0)
+
+
+@BOTH
+@pytest.mark.slow
+async def test_a_hundred_rollouts_at_once_end_whole_over_few_connections(make, serve):
+    async with (
+        serve(latency=0.01) as served,
+        nothing_left(served),
+        make(base_url=served.base_url, concurrency=16) as client,
+    ):
+        results = await run_many(client, 100)
+        assert all(is_whole(result) for result in results)
+        assert (await served.statistics())["connections"] <= 16
+        told = client.statistics()
+        assert (told.retries, told.in_flight) == (0, 0)
