@@ -45,6 +45,7 @@ def test_no_arguments_but_a_count_serves_scored_token_exact_groups(
     assert delivered <= {0.0, 1.0}
     with_call = [row for row in rollouts if row["tool_calls"]]
     assert len(with_call) >= 0.9 * len(rollouts)
+    assert all(row["model"] and row["started"] and row["sampling"] for row in rollouts)
     assert sum(row["reward"] for row in rollouts) / len(rollouts) >= 0.6
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["sampled_tokens"] == summary["trained_tokens"] + sum(

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
 from treadle_agent_loop.context import ToolContext
 from treadle_agent_loop.errors import ModelRequestError, ModelServerError
 from treadle_agent_loop.model import Message
+from treadle_agent_loop.record import record_json
 from treadle_agent_loop.rollout import RolloutResult
 from treadle_agent_loop.standard_tools import python_tool
 from treadle_agent_loop.testing import ScriptedModel, ScriptedTurn, call
@@ -17,6 +19,7 @@ from treadle_envs.environment import Environment
 from treadle_envs.errors import GroupLostError
 from treadle_envs.evaluation import evaluate_items
 from treadle_envs.group import GroupRunner
+from treadle_envs.recording import to_record
 from treadle_envs.records import Item, LossReason
 from treadle_envs.testing import EventLog, HostBackend
 
@@ -112,6 +115,24 @@ async def test_a_transient_failure_is_tried_again_and_reported():
     assert [failure.kind for failure in log.failures] == ["ModelServerError"]
     assert log.events.count("started g/0") == 2
     assert (backend.leased, backend.out) == (2, 0)
+
+
+async def test_records_say_which_model_sampled_them_how_and_when():
+    broken = iter([True, False])
+
+    def script(messages: object) -> ScriptedTurn | str:
+        if next(broken, False):
+            return ScriptedTurn(error=ModelServerError("the server is down"))
+        return "yes"
+
+    runner, log, _, model = runner_of(script, seed=7)
+    group = await runner.run(ITEM, group_id="g", group_size=1)
+    kept, failed = record_json(to_record(group.rollouts[0])), log.failures[0]
+    assert kept["model"] == model.model
+    assert kept["seed"] == kept["sampling"]["seed"] == failed.seed
+    assert kept["seed"] not in (None, 7)  # the rollout's own, drawn from the run's
+    assert (failed.model, failed.item_id) == (model.model, "one")
+    assert datetime.fromisoformat(failed.started) < datetime.fromisoformat(kept["started"])
 
 
 async def test_a_failure_that_stays_loses_the_group_and_stops_its_other_rollouts():

@@ -8,6 +8,8 @@ of it are stopped. No failure ever becomes a score. A rollout that merely went b
 import asyncio
 import hashlib
 import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from treadle_agent_loop.errors import AgentLoopError
@@ -27,6 +29,22 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """What is known of an attempt before it ends."""
+
+    rollout_id: str
+    group_id: str
+    item_id: str
+    model: str
+    sampling: SamplingParams
+    started: str = ""
+
+    def now(self) -> "_Start":
+        """Return the same for an attempt that begins now."""
+        return replace(self, started=datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 class GroupRunner:
@@ -91,24 +109,30 @@ class GroupRunner:
         self, item: Item, group_id: str, index: int, base: SamplingParams
     ) -> ScoredRollout:
         rollout_id = f"{group_id}/{index}"
-        item_id = self._environment.item_id(item)
-        sampling = _seeded(base, rollout_id)
+        start = _Start(
+            rollout_id=rollout_id,
+            group_id=group_id,
+            item_id=self._environment.item_id(item),
+            model=self.client.model,
+            sampling=_seeded(base, rollout_id),
+        )
         attempts = self._environment.config.rollout_retries + 1
         for attempt in range(attempts):
+            start = start.now()
             self.observer.rollout_started(rollout_id, group_id)
             failure: Exception
             try:
-                outcome = await self._attempt(item, sampling)
+                outcome = await self._attempt(item, start.sampling)
             except TRANSIENT as error:
                 failure = error
             except Exception as error:
-                self._report(rollout_id, group_id, error)
+                self._report(start, error)
                 raise _lost(rollout_id, error, attempt + 1) from error
             else:
-                rollout = _scored(outcome, rollout_id, group_id, item_id)
+                rollout = _scored(outcome, start)
                 self.observer.rollout_finished(rollout)
                 return rollout
-            self._report(rollout_id, group_id, failure)
+            self._report(start, failure)
             if attempt + 1 == attempts:
                 raise _lost(rollout_id, failure, attempts) from failure
             await asyncio.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE))
@@ -121,30 +145,37 @@ class GroupRunner:
         async with session:
             return await session.run(item)
 
-    def _report(self, rollout_id: str, group_id: str, error: Exception) -> None:
+    def _report(self, start: _Start, error: Exception) -> None:
         expected = isinstance(error, (*TRANSIENT, EnvsError, AgentLoopError, SandboxError))
         logger.warning(
             "rollout %s failed: %s: %s",
-            rollout_id,
+            start.rollout_id,
             type(error).__name__,
             error,
             exc_info=None if expected else error,
         )
         self.observer.rollout_failed(
             FailedRollout(
-                rollout_id=rollout_id,
-                group_id=group_id,
+                rollout_id=start.rollout_id,
+                group_id=start.group_id,
+                item_id=start.item_id,
                 kind=type(error).__name__,
                 message=" ".join(str(error).split()) or type(error).__name__,
+                model=start.model,
+                seed=start.sampling.seed,
+                started=start.started,
             )
         )
 
 
-def _scored(outcome: Attempt, rollout_id: str, group_id: str, item_id: str) -> ScoredRollout:
+def _scored(outcome: Attempt, start: _Start) -> ScoredRollout:
     return ScoredRollout(
-        rollout_id=rollout_id,
-        group_id=group_id,
-        item_id=item_id,
+        rollout_id=start.rollout_id,
+        group_id=start.group_id,
+        item_id=start.item_id,
+        model=start.model,
+        sampling=start.sampling,
+        started=start.started,
         reward=outcome.reward,
         result=outcome.result,
         isolation=outcome.isolation,
@@ -167,10 +198,4 @@ def _seeded(base: SamplingParams, rollout_id: str) -> SamplingParams:
     if base.seed is None:
         return base
     digest = hashlib.blake2b(f"{base.seed}:{rollout_id}".encode(), digest_size=4).digest()
-    return SamplingParams(
-        temperature=base.temperature,
-        top_p=base.top_p,
-        max_tokens=base.max_tokens,
-        stop=base.stop,
-        seed=int.from_bytes(digest) & 0x7FFFFFFF,
-    )
+    return replace(base, seed=int.from_bytes(digest) & 0x7FFFFFFF)

@@ -3,6 +3,7 @@
 The form of a line is that of `treadle_agent_loop.record`.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from treadle_agent_loop.record import (
@@ -36,12 +37,17 @@ class RolloutRecorder(NullObserver):
                 group_id=failure.group_id,
                 kind=failure.kind,
                 message=failure.message,
+                item_id=failure.item_id,
+                model=failure.model,
+                seed=failure.seed,
+                started=failure.started,
             )
         )
 
 
 def to_record(rollout: ScoredRollout) -> RolloutRecord:
     """Return a scored rollout as a record."""
+    sampling = rollout.sampling
     return RolloutRecord(
         rollout_id=rollout.rollout_id,
         group_id=rollout.group_id,
@@ -51,6 +57,10 @@ def to_record(rollout: ScoredRollout) -> RolloutRecord:
         metrics=rollout.metrics,
         sandbox={"isolation": rollout.isolation},
         seconds=rollout.seconds,
+        model=rollout.model,
+        seed=sampling.seed if sampling else None,
+        sampling=asdict(sampling) if sampling else {},
+        started=rollout.started,
     )
 
 

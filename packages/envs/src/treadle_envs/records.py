@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from treadle_agent_loop.model import SamplingParams
 from treadle_agent_loop.rollout import RolloutResult
 
 Item = Mapping[str, Any]
@@ -33,6 +34,12 @@ class ScoredRollout:
     """Wall-clock time from the lease to the reward."""
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     """Further numbers the environment measured, by name."""
+    model: str = ""
+    """The model's name on its server."""
+    sampling: SamplingParams | None = None
+    """How it was sampled, with the rollout's own seed."""
+    started: str = ""
+    """When the attempt that was scored began, in ISO 8601 with a time zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,11 @@ class FailedRollout:
     """Class name of the error, for example `ModelServerError`: a key to count by."""
     message: str
     """One line: what happened and what to do."""
+    item_id: str = ""
+    model: str = ""
+    seed: int | None = None
+    started: str = ""
+    """When the attempt began, in ISO 8601 with a time zone."""
 
 
 class LossReason(StrEnum):
