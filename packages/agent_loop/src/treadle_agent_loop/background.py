@@ -38,15 +38,17 @@ echo "$n"
 """
 _SUPERVISE = r"""
 exec 3<>"$1/stdin"
-trap 'exec 3>&-' USR1
+trap 'exec 3>&-; interrupted=1' USR1
 setsid "$2" -c "$3" <"$1/stdin" >"$1/log" 2>&1 3>&- 9>&- &
 child=$!
 echo "$$" >"$1/supervisor"
 echo "$child" >"$1/pid"
 while :; do
+    interrupted=
     wait "$child"
     code=$?
-    kill -0 "$child" 2>/dev/null || break
+    # Cut short by USR1, wait says 128 + 10 and nothing of the child, which may have ended since.
+    [ -n "$interrupted" ] && [ "$code" = 138 ] || break
 done
 echo "$code" >"$1/exit.new"
 mv "$1/exit.new" "$1/exit"
