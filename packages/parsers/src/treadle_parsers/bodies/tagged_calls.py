@@ -100,8 +100,9 @@ class TaggedCalls(TagRules):
         for block in self.blocks:
             while (yield from cursor.looking_at(block.open)):
                 yield from cursor.skip_space()
+                begun = cursor.position if any_block else start
                 cursor.at += len(block.open)
-                if not (yield from self.read(reading, block.open, start)):
+                if not (yield from self.read(reading, block.open, begun)):
                     return any_block
                 any_block = True
                 if (yield from cursor.looking_at(block.close)):
