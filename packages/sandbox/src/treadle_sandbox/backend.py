@@ -6,12 +6,92 @@ commands are values; errors are those of `treadle_sandbox.errors`. Cancelling a 
 started in the slot before it returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from treadle_sandbox.records import Capabilities, ExecResult, FileEntry, Isolation, Statistics
+from treadle_sandbox.records import (
+    Capabilities,
+    ExecResult,
+    FileEntry,
+    Isolation,
+    JobState,
+    OutputChunk,
+    Privilege,
+    Snapshot,
+    Statistics,
+)
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A shell that keeps its variables, functions and working directory between calls.
+
+    Calls of one session run one after another. What a command does to its shell (`exit 3`,
+    `exec 1>&-`, a redefined builtin) ends in a typed result; the next call then gets a new shell,
+    and `restarts` has grown.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in the lease."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How often the shell had to be started anew; its state was lost each time."""
+        ...
+
+    async def run(
+        self, script: str, *, timeout: float = 30.0, output_limit: int = 1_000_000
+    ) -> ExecResult:
+        """Run shell text in the session. Raises as `Lease.exec`."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the shell and what it started. May be called again."""
+        ...
+
+
+@runtime_checkable
+class Job(Protocol):
+    """A command in the background of a slot. It lives until it ends, `kill_all` or `reset`."""
+
+    @property
+    def id(self) -> str:
+        """Name by which `Lease.job` finds it again."""
+        ...
+
+    async def state(self) -> JobState:
+        """Return what is known now. Raises JobNotFoundError after a reset."""
+        ...
+
+    async def wait(self, timeout: float | None = None) -> JobState:
+        """Return the state when the job has ended, or after `timeout` seconds."""
+        ...
+
+    async def read(
+        self, stream: str = "stdout", offset: int = 0, *, limit: int = 1_000_000, wait: float = 0.0
+    ) -> OutputChunk:
+        """Return what was written to a stream from `offset` on, at most `limit` bytes.
+
+        Waits up to `wait` seconds while there is nothing. The chunk begins later than `offset` when
+        the slot no longer holds that part; it is empty at the end.
+        """
+        ...
+
+    def output(self, stream: str = "stdout", offset: int = 0) -> AsyncIterator[OutputChunk]:
+        """Yield pieces as they are written, until the job has ended."""
+        ...
+
+    async def write(self, data: bytes, *, end: bool = False) -> None:
+        """Write to its standard input; `end` closes it. Waits while the pipe is full."""
+        ...
+
+    async def kill(self, signal: int = 9) -> None:
+        """Signal the job's process group; signal 9 ends everything below it too."""
+        ...
 
 
 @runtime_checkable
@@ -42,6 +122,7 @@ class Lease(Protocol):
         workdir: str | None = None,
         timeout: float = 30.0,
         output_limit: int = 1_000_000,
+        privilege: Privilege = Privilege.USER,
     ) -> ExecResult:
         """Run one command to its end.
 
@@ -55,6 +136,97 @@ class Lease(Protocol):
             WorkdirError: `workdir` isn't there.
             SlotLostError: the slot died or stopped answering.
             LeaseClosedError: after `aclose`.
+            UnsupportedError: the level has no such `privilege`.
+        """
+        ...
+
+    async def shell(
+        self,
+        script: str,
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        workdir: str | None = None,
+        timeout: float = 30.0,
+        output_limit: int = 1_000_000,
+        privilege: Privilege = Privilege.USER,
+    ) -> ExecResult:
+        """Run shell text in a fresh shell, forked from a warm one: the quickest way to run a
+        command that must not depend on the one before. Raises as `exec`.
+        """
+        ...
+
+    async def session(self, name: str = "main") -> Session:
+        """Return the persistent shell of that name, started when it isn't there."""
+        ...
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        workdir: str | None = None,
+        timeout: float | None = None,
+        keep: int = 8_000_000,
+        privilege: Privilege = Privilege.USER,
+    ) -> Job:
+        """Start a command in the background, with its standard input open.
+
+        The slot keeps the last `keep` bytes of each stream. Raises as `exec`.
+        """
+        ...
+
+    async def job(self, id: str) -> Job:
+        """Return a job that was started before, also by another client. Raises
+        JobNotFoundError.
+        """
+        ...
+
+    async def jobs(self) -> tuple[JobState, ...]:
+        """Return all jobs since the last reset, oldest first."""
+        ...
+
+    async def archive(self, path: str = ".", *, limit: int = 1_000_000_000) -> bytes:
+        """Return a folder or file as an uncompressed tar archive, modes kept, owners left out.
+
+        Raises as `read_file`.
+        """
+        ...
+
+    async def extract(self, data: bytes, path: str = ".") -> int:
+        """Unpack a tar archive (plain or gzip) below a folder; return the number of files.
+
+        Raises:
+            ArchiveError: a name that leads outside, a device, a broken archive; nothing outside the
+                folder is touched.
+        """
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the files of the slot as they are now; processes go on.
+
+        Raises:
+            UnsupportedError: see `Capabilities.snapshots`.
+        """
+        ...
+
+    async def restore(self, snapshot: Snapshot) -> None:
+        """End every process and go back to a snapshot of this backend. Raises
+        SnapshotNotFoundError.
+        """
+        ...
+
+    async def fork(self, count: int, *, timeout: float = 30.0) -> "tuple[Lease, ...]":
+        """Return `count` new leases whose files are as they are here now; all or none."""
+        ...
+
+    async def renew(self, seconds: float) -> float:
+        """Let the lease live `seconds` from now; return the seconds that hold.
+
+        A lease without a lifetime ends only by `aclose` or with its backend.
+
+        Raises:
+            LeaseExpiredError: it ended before.
         """
         ...
 
@@ -125,14 +297,27 @@ class Backend(Protocol):
         """What was probed at the start. Raises BackendStateError before it."""
         ...
 
-    async def lease(self, *, timeout: float = 30.0) -> Lease:
+    async def lease(
+        self,
+        *,
+        timeout: float = 30.0,
+        lifetime: float | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Lease:
         """Wait for a free slot, first come first served, and return its lease.
+
+        `lifetime` is in seconds: a lease that isn't renewed within it is closed, its calls then
+        raise LeaseExpiredError. `snapshot` gives the files to begin with.
 
         Raises:
             LeaseTimeoutError: none became free within `timeout` seconds.
             SlotStartError: the slot couldn't be built.
             BackendStateError: not started, closed, or every slot is in quarantine.
         """
+        ...
+
+    async def discard(self, snapshot: Snapshot) -> None:
+        """Forget a snapshot; slots that began with it keep their files."""
         ...
 
     def statistics(self) -> Statistics:

@@ -7,6 +7,15 @@
     |-- SlotStartError (RuntimeError)              a slot can't be built, or isn't as asked for
     |-- SlotLostError (ConnectionError)            the slot died or stopped answering
     |-- LeaseClosedError (RuntimeError)            used after `aclose`
+    |-- LeaseExpiredError (RuntimeError)           not renewed in time, or taken over: epoch is stale
+    |-- ServerError (ConnectionError)              a sandbox server can't be reached or misbehaves
+    |-- ServerStartError (RuntimeError)            a sandbox server can't be started
+    |-- UnauthorizedError (PermissionError)        a sandbox server refuses the token
+    |-- UnsupportedError (NotImplementedError)     this backend or level can't do that
+    |-- JobNotFoundError (LookupError)             no such background job in the slot
+    |-- SnapshotNotFoundError (LookupError)        no such snapshot, or it was discarded
+    |-- ArchiveError (ValueError)                  an archive that is broken or leads outside
+    |-- ConfigError (ValueError)                   a setting that is unknown or contradicts another
     |-- InvalidCommandError (ValueError)           an argv, path or timeout that means nothing
     |-- WorkdirError (NotADirectoryError)          the working directory isn't there
     |-- SlotFileNotFoundError (FileNotFoundError)
@@ -45,6 +54,42 @@ class SlotLostError(SandboxError, ConnectionError):
 
 class LeaseClosedError(SandboxError, RuntimeError):
     """The lease was used after `aclose`."""
+
+
+class LeaseExpiredError(SandboxError, RuntimeError):
+    """The lease wasn't renewed in time, or another epoch owns its slot now."""
+
+
+class ServerError(SandboxError, ConnectionError):
+    """A sandbox server can't be reached, or answered something that isn't its protocol."""
+
+
+class ServerStartError(SandboxError, RuntimeError):
+    """A sandbox server couldn't be started, or didn't become ready."""
+
+
+class UnauthorizedError(SandboxError, PermissionError):
+    """A sandbox server refused the token."""
+
+
+class UnsupportedError(SandboxError, NotImplementedError):
+    """This backend, level or image can't do what was asked."""
+
+
+class JobNotFoundError(SandboxError, LookupError):
+    """No such background job in the slot."""
+
+
+class SnapshotNotFoundError(SandboxError, LookupError):
+    """No such snapshot; it was discarded, or belongs to another backend."""
+
+
+class ArchiveError(SandboxError, ValueError):
+    """An archive that is broken, too large, or holds names that lead outside."""
+
+
+class ConfigError(SandboxError, ValueError):
+    """A setting that is unknown, has a wrong value, or contradicts another one."""
 
 
 class InvalidCommandError(SandboxError, ValueError):

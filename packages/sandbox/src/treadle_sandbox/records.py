@@ -61,6 +61,12 @@ class Limits:
     """
     disk_files: int = 50_000
     """Files and folders in each of those. Set at the `namespaces` level alone."""
+    slot_memory_bytes: int | None = None
+    """Memory of all processes of a slot together, its files in memory included. Needs a control
+    group.
+    """
+    slot_cpus: float | None = None
+    """Processors' worth of time of a slot, for example 0.5. Needs a control group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +85,16 @@ class Capabilities:
     limits: Limits
     unlimited: tuple[str, ...]
     """Names of the fields of `limits` that don't hold at this level."""
+    allowed: tuple[str, ...] = ()
+    """What commands may reach where `network` is false: `host:port`."""
+    control_groups: str = "none"
+    """The driver that bounds whole slots: `none`, `v1`, `hybrid` or `v2`."""
+    snapshots: bool = False
+    """Whether `snapshot`, `restore` and `fork` work."""
+    root_inside: bool = False
+    """Whether commands may run as root of the slot, which is nobody outside."""
+    verifier_user: bool = False
+    """Whether `Privilege.VERIFIER` runs under a user id that other commands don't have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +123,59 @@ class ExecResult:
     """Time from start to end, measured in the slot."""
     isolation: Isolation
     """The level the command ran under."""
+    out_of_memory: bool = False
+    """Whether the memory limit of the slot killed a process while it ran."""
+
+
+class Privilege(StrEnum):
+    """Who a command runs as."""
+
+    USER = "user"
+    """The slot's ordinary user."""
+    VERIFIER = "verifier"
+    """A second user, for commands that decide a reward: no process of the ordinary user can reach
+    its pipes or memory. It reads and writes all files of the workspace.
+    """
+    ROOT = "root"
+    """Root of the slot's own id range: installs packages, and is nobody outside the slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputChunk:
+    """A piece of what a running command wrote."""
+
+    stream: str
+    """`stdout` or `stderr`."""
+    offset: int
+    """Where the piece begins, in bytes of the whole stream. A gap to the end of the piece before
+    means that the slot had to drop what lay between.
+    """
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """What is known of a background job."""
+
+    id: str
+    running: bool
+    exit_code: int | None
+    """As in `ExecResult`; `None` while it runs."""
+    timed_out: bool
+    stdout_bytes: int
+    """How much was written to standard output so far."""
+    stderr_bytes: int
+    seconds: float
+    """Time since its start, or up to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The files of a slot at one moment. It lives as long as its backend, or until discarded."""
+
+    id: str
+    bytes: int
+    files: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
