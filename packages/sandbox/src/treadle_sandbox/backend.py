@@ -176,7 +176,7 @@ class Lease(Protocol):
         """
         ...
 
-    async def job(self, id: str) -> Job:
+    async def job(self, name: str) -> Job:
         """Return a job that was started before, also by another client. Raises
         JobNotFoundError.
         """

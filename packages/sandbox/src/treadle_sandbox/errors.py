@@ -7,7 +7,7 @@
     |-- SlotStartError (RuntimeError)              a slot can't be built, or isn't as asked for
     |-- SlotLostError (ConnectionError)            the slot died or stopped answering
     |-- LeaseClosedError (RuntimeError)            used after `aclose`
-    |-- LeaseExpiredError (RuntimeError)           not renewed in time, or taken over: epoch is stale
+    |-- LeaseExpiredError (RuntimeError)           not renewed in time, or epoch is stale
     |-- ServerError (ConnectionError)              a sandbox server can't be reached or misbehaves
     |-- ServerStartError (RuntimeError)            a sandbox server can't be started
     |-- UnauthorizedError (PermissionError)        a sandbox server refuses the token
