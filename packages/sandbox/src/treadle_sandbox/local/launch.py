@@ -118,6 +118,11 @@ def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
         "files": site.root.files,
         "folders": tuple(row[1] for row in trees),
         "trees": trees,
+        "inner": tuple(
+            target
+            for _, target in site.root.binds
+            if any(target.startswith(f"{row[1]}/") for row in trees)
+        ),
         "users": users,
         "allow_root": site.allow_root,
         "network": site.network,

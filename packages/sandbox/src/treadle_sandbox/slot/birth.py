@@ -13,9 +13,18 @@ import signal
 import socket
 from typing import Any
 
-from treadle_sandbox.slot import confine, grants, linux, main, mounts, notes, rights, volume
+from treadle_sandbox.slot import (
+    confine,
+    grants,
+    linux,
+    main,
+    mounts,
+    notes,
+    rights,
+    template,
+    volume,
+)
 from treadle_sandbox.slot.layer import Copy
-from treadle_sandbox.slot.template import NEW
 
 _SPACES = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWCGROUP
 _TERMINALS, _QUIET = ("nosuid", "noexec"), ("nosuid", "nodev", "noexec")
@@ -24,7 +33,7 @@ _CONTROL, _DESCRIPTORS_MOST = 3, 1 << 20
 
 
 def run(
-    config: "dict[str, Any]", host: socket.socket, template: int, descriptors: "list[int]"
+    config: "dict[str, Any]", host: socket.socket, shared: int, descriptors: "list[int]"
 ) -> None:
     """Build the slot of `config` and serve it; never returns.
 
@@ -37,7 +46,7 @@ def run(
         for group in groups:
             os.write(group, b"0")
         main.prefer_as_victim()
-        greeting = _build(config, host, template)
+        greeting = _build(config, host, shared)
         control = _keep_only(control)
         status = 0 if main.serve(control, config, greeting) else _NOT_EMPTY
     except OSError as error:
@@ -54,20 +63,24 @@ def _keep_only(control: int) -> int:
     return kept
 
 
-def _build(config: "dict[str, Any]", host: socket.socket, template: int) -> bytes:
+def _build(config: "dict[str, Any]", host: socket.socket, shared: int) -> bytes:
     trees = _make_trees(config)
-    linux.join(template, linux.CLONE_NEWNS)
+    linux.join(shared, linux.CLONE_NEWNS)
     linux.unshare(_SPACES if config["network"] else _SPACES | linux.CLONE_NEWNET)
     if not config["network"]:
         linux.set_loopback_up()
         if config["port"]:
             _offer_port(config, host)
-    _mount_all(trees, NEW if config["image"] else "")
+    inner = {path: mounts.clone_tree(path, recursive=True) for path in config["inner"]}
+    _mount_all(trees, inner, template.NEW if config["image"] else "")
     return _drop(config)
 
 
-def _mount_all(trees: "dict[str, int]", new: str) -> None:
-    """Attach the slot's own mounts; with `new`, make the tree of `/` the root."""
+def _mount_all(trees: "dict[str, int]", inner: "dict[str, int]", new: str) -> None:
+    """Attach the slot's own mounts; with `new`, make the tree of `/` the root.
+
+    `inner` are shared mounts that lie below trees.
+    """
     if new:
         mounts.attach(trees.pop("/"), new)
         mounts.attach(mounts.clone_tree("/dev", recursive=True), f"{new}/dev")
@@ -78,6 +91,9 @@ def _mount_all(trees: "dict[str, int]", new: str) -> None:
     mounts.attach(mounts.create("devpts", _TERMINALS, **options), f"{new}/dev/pts")
     for target, tree in trees.items():
         mounts.attach(tree, f"{new}{target}")
+    for target, shared in inner.items():
+        template.make_place(f"{new}{target}", like=f"/proc/self/fd/{shared}")
+        mounts.attach(shared, f"{new}{target}")
     if new:
         os.chdir(new)
         linux.pivot_root(".", ".")

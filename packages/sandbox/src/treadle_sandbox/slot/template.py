@@ -102,12 +102,17 @@ def write(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def bind(source: str, target: str) -> None:
-    """Show a file or folder, with what is mounted below it, at another path."""
-    if os.path.isdir(source):
+def make_place(target: str, *, like: str) -> None:
+    """Make a folder or an empty file to mount something on."""
+    if os.path.isdir(like):
         make_folder(target)
     else:
         write(target, b"")
+
+
+def bind(source: str, target: str) -> None:
+    """Show a file or folder, with what is mounted below it, at another path."""
+    make_place(target, like=source)
     linux.mount(source, target, "", linux.MS_BIND | linux.MS_REC)
 
 
