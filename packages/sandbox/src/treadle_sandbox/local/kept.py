@@ -15,7 +15,7 @@ from treadle_sandbox.errors import (
 )
 from treadle_sandbox.local.channel import Channel
 from treadle_sandbox.local.keeper import Keeper
-from treadle_sandbox.local.launch import Method, Site, plan_keeper, verify
+from treadle_sandbox.local.launch import Method, Site, plan_keeper, plan_users, verify
 from treadle_sandbox.local.slot import finish
 from treadle_sandbox.local.source import Features, Order
 from treadle_sandbox.records import Snapshot
@@ -28,7 +28,7 @@ class KeptSlot:
     """One slot of a keeper."""
 
     def __init__(
-        self, keeper: Keeper, channel: Channel, *, number: int, request: int, index: int, first: int
+        self, keeper: Keeper, channel: Channel, *, number: int, request: int, index: int, first: int, users: tuple[str, ...]
     ) -> None:
         self._keeper = keeper
         self._number = number
@@ -39,6 +39,7 @@ class KeptSlot:
         self._stopping: asyncio.Future[bool] | None = None
         self.channel = channel
         self.folder: Path | None = None
+        self.users = users
 
     @property
     def descriptor(self) -> int:
@@ -179,6 +180,7 @@ class KeptSlots:
             request=note["id"],
             index=order.index,
             first=answer.descriptors[0],
+            users=tuple(plan_users(self._method, self._site)),
         )
 
     async def _greet(self, keeper: Keeper, slot: KeptSlot, order: Order) -> None:

@@ -17,7 +17,7 @@ from treadle_sandbox.local.root import PATH, WORKDIR
 from treadle_sandbox.local.replacement import Builder, Replacement
 from treadle_sandbox.local.slot import finish
 from treadle_sandbox.local.source import Slot
-from treadle_sandbox.records import ExecResult, FileEntry, Isolation, Limits
+from treadle_sandbox.records import ExecResult, FileEntry, Isolation, Limits, Privilege
 from treadle_sandbox.slot import frames
 
 _ANSWER_GRACE = 15.0
@@ -75,9 +75,12 @@ class LocalLease(Replacement):
         workdir: str | None = None,
         timeout: float = 30.0,
         output_limit: int = 1_000_000,
+        privilege: Privilege = Privilege.USER,
     ) -> ExecResult:
         """Run one command to its end; see `treadle_sandbox.Lease.exec`."""
         self._check_open()
+        if privilege not in self._slot.users:
+            raise errors.UnsupportedError(f"slots of this backend have no user {privilege!r}")
         environment = {**self._base_environment(), **self._environment, **(env or {})}
         check_command(argv, environment, timeout=timeout, output_limit=output_limit)
         number, future = self._slot.channel.send(
@@ -90,6 +93,7 @@ class LocalLease(Replacement):
                 "timeout": float(timeout),
                 "output_limit": output_limit,
                 "limits": self._limits,
+                "privilege": str(privilege),
             }
         )
         try:

@@ -56,6 +56,7 @@ class SpawnedSlot:
         self.channel = channel
         self.folder = folder
         """Its folder on the host, at the `process` level alone."""
+        self.users = ("user",)
 
     @classmethod
     async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "SpawnedSlot":

@@ -22,6 +22,11 @@ class Slot(Protocol):
         """Its folder on the host, at the `process` level alone."""
         ...
 
+    @property
+    def users(self) -> Sequence[str]:
+        """Who commands may run as, as in `treadle_sandbox.Privilege`."""
+        ...
+
     async def snapshot(self) -> Snapshot:
         """Keep the files as they are now.
 
