@@ -13,8 +13,8 @@ from treadle_sandbox.local.channel import Reply
 from treadle_sandbox.local.contract import check_command, file_error, resource_limits
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.folder import MARK
-from treadle_sandbox.local.root import PATH, WORKDIR
 from treadle_sandbox.local.replacement import Builder, Replacement
+from treadle_sandbox.local.root import PATH, WORKDIR
 from treadle_sandbox.local.slot import finish
 from treadle_sandbox.local.source import Slot
 from treadle_sandbox.records import ExecResult, FileEntry, Isolation, Limits, Privilege
@@ -25,7 +25,7 @@ _FILE_TIMEOUT = 60.0
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
 
-class LocalLease(Replacement):
+class LocalLease(Replacement["LocalLease"]):
     """A slot in use. `LocalBackend.lease` makes it."""
 
     def __init__(
