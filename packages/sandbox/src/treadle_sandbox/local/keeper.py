@@ -72,10 +72,12 @@ class Keeper:
             )
             full = {**config, "level": "keeper", "control": theirs.fileno()}
             data = build_bundle() + frames.encode_request(full)
-        except BaseException:
+        except BaseException as error:
             ours.close()
             program.close()
             os.close(errors)
+            if isinstance(error, OSError):
+                raise SlotStartError(f"can't start {python!r} as a keeper: {error}") from error
             raise
         finally:
             theirs.close()
