@@ -18,7 +18,7 @@ _SECONDS = 10.0
 _LEVEL_ADVICE = {
     Isolation.BUBBLEWRAP: "install bubblewrap (Debian: apt-get install bubblewrap)",
     Isolation.NAMESPACES: (
-        "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), "
+        "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or "
         "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); in Docker: --security-opt "
         "seccomp=unconfined --security-opt systempaths=unconfined"
     ),
