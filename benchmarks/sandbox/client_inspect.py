@@ -1,6 +1,6 @@
 """inspect_ai's local sandbox: no isolation, one temporary folder a client; it has no sessions.
 
-    python client_inspect.py KIND CLIENTS SECONDS
+python client_inspect.py KIND CLIENTS SECONDS
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """SWE-ReX: a server of its own on loopback, its client, one session a client.
 
-    python client_swerex.py KIND CLIENTS SECONDS
+python client_swerex.py KIND CLIENTS SECONDS
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Treadle: a sandbox server on loopback and its Python client, or leases in the same process.
 
-    python client_treadle.py {server|local} KIND CLIENTS SECONDS
+python client_treadle.py {server|local} KIND CLIENTS SECONDS
 """
 
 import asyncio
