@@ -7,7 +7,6 @@ import asyncio
 import logging
 import secrets
 import socket
-import subprocess
 import sys
 import time
 
@@ -48,10 +47,11 @@ async def main(kind: str, clients: int, seconds: float) -> None:
     """Measure and print."""
     logging.disable(logging.CRITICAL)
     token, port = secrets.token_hex(8), free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "swerex", "--port", str(port), "--auth-token", token],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    words = ("--port", str(port), "--auth-token", token)
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "swerex", *words),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         runtime = RemoteRuntime(host="http://127.0.0.1", port=port, auth_token=token, timeout=60)
@@ -60,7 +60,7 @@ async def main(kind: str, clients: int, seconds: float) -> None:
         meter.report(await meter.measure(calls, seconds))
     finally:
         server.kill()
-        server.wait()
+        await server.wait()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,16 @@ from treadle_sandbox import Backend, Lease, LocalBackend
 from treadle_sandbox.remote import RemoteBackend
 
 
+def wait_for_address(place: Path) -> str:
+    """Return what a server writes to its port file."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if place.is_file() and (address := place.read_text().strip()):
+            return address
+        time.sleep(0.05)
+    raise SystemExit("the sandbox server didn't start")
+
+
 async def make_call(lease: Lease, kind: str) -> meter.Call:
     """Return one client's call."""
     if kind == "true":
@@ -43,10 +53,8 @@ async def serve(slots: int) -> AsyncIterator[Backend]:
             env={**os.environ, "TREADLE_SANDBOX_TOKEN": token},
         )
         try:
-            end = time.monotonic() + 30
-            while not (place.is_file() and place.read_text()) and time.monotonic() < end:
-                await asyncio.sleep(0.05)
-            async with RemoteBackend(f"http://{place.read_text().strip()}", token=token) as backend:
+            address = await asyncio.to_thread(wait_for_address, place)
+            async with RemoteBackend(f"http://{address}", token=token) as backend:
                 yield backend
         finally:
             server.terminate()

@@ -1,12 +1,13 @@
 """Attacks by what a command leaves in its files: names, modes, sizes, hard links, swaps."""
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from pathlib import Path
 
 from treadle_sandbox.backend import Backend, Lease
-from treadle_sandbox.errors import FileTooLargeError, SlotFileError
+from treadle_sandbox.errors import FileTooLargeError, SlotFileError, SlotFileNotFoundError
 from treadle_sandbox.testing.expectations import expect_error, run_python
 
 _SWAPS = 300
@@ -43,14 +44,10 @@ async def check_doubled_and_climbing_paths_stay_inside(backend: Backend) -> None
             "x/../file",
             "../" * 50 + lease.workdir[1:] + "/file",
         ):
-            try:
+            with contextlib.suppress(SlotFileError, SlotFileNotFoundError):
                 assert await lease.read_file(path) == b"inside", path
-            except OSError as error:
-                assert isinstance(error, SlotFileError | FileNotFoundError), (path, error)
-        try:
+        with contextlib.suppress(OSError):
             await lease.write_file("../" * 50 + "etc/treadle-planted", b"x")
-        except OSError:
-            pass
         assert not Path("/etc/treadle-planted").exists()
 
 
