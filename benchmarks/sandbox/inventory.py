@@ -27,9 +27,7 @@ class Inventory:
             mounts=frozenset(_lines("/proc/self/mountinfo")),
             control_groups=frozenset(_groups()),
             ports=frozenset(_ports()),
-            folders=frozenset(
-                name for name in os.listdir(tempfile.gettempdir()) if "treadle" in name
-            ),
+            folders=frozenset(path.name for path in Path(tempfile.gettempdir()).glob("*treadle*")),
             descriptors=frozenset(_descriptors()),
         )
 
@@ -52,12 +50,10 @@ def _lines(path: str) -> list[str]:
 
 def _processes() -> list[str]:
     found: list[str] = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        words = " ".join(_lines(f"/proc/{name}/cmdline")).replace("\0", " ").strip()
+    for folder in Path("/proc").glob("[0-9]*"):
+        words = " ".join(_lines(f"{folder}/cmdline")).replace("\0", " ").strip()
         if words:  # kernel threads and zombies that are about to be reaped have none
-            found.append(f"{name} {words[:120]}")
+            found.append(f"{folder.name} {words[:120]}")
     return found
 
 
@@ -77,12 +73,12 @@ def _ports() -> list[str]:
 
 def _descriptors() -> list[str]:
     found: list[str] = []
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/self/fd/{name}")
+            target = str(link.readlink())
         except OSError:
             continue
-        found.append(f"{name} {target.partition(':')[0]}")
+        found.append(f"{link.name} {target.partition(':')[0]}")
     return found
 
 

@@ -90,7 +90,8 @@ def is_server(process: int) -> bool:
 
 def servers() -> list[int]:
     """Return the process ids of all sandbox servers, also those whose driver died."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and is_server(int(name))]
+    numbers = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [number for number in numbers if is_server(number)]
 
 
 def strike(drivers: Drivers, chosen: random.Random) -> str:
