@@ -3,7 +3,7 @@
     uv run python benchmarks/sandbox/soak.py [--cycles 10000] [--kills 1000] [--seed 1]
 
 First `cycles` times lease, command, reset, command, close, on slots of this machine, eight at a
-time: each command prints a nonce of its own and a file that an earlier tenant would have left is looked
+time: each command prints a nonce, and a file that an earlier tenant would have left is looked
 for. Then drivers work on a pool of sandbox servers while `kills` times a driver, a server or a
 slot's process is killed with SIGKILL at random. In the end the machine is compared with what it was
 before. Prints a report; exits 1 when anything was left, crossed or owned twice.
