@@ -7,6 +7,8 @@ them under any test runner:
 
     for check in CHECKS:
         asyncio.run(run_check(check, backend))
+
+`FakeBackend` is for tests of code that uses sandboxes: scripted outcomes, files in memory.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from treadle_sandbox.backend import Backend
 from treadle_sandbox.records import Isolation
 from treadle_sandbox.testing import commands, confinement, files, leases, neighbours, planted
+from treadle_sandbox.testing.fake import FakeBackend, FakeCall, script_of
 from treadle_sandbox.testing.levels import backend_at, other_levels
 
 Check = Callable[[Backend], Awaitable[None]]
@@ -44,4 +47,14 @@ async def run_check(check: Check, backend: Backend) -> None:
     assert (state.leased, state.waiting, state.running) == (0, 0, 0), f"left behind: {state}"
 
 
-__all__ = ["CHECKS", "ISOLATION_CHECKS", "Check", "backend_at", "other_levels", "run_check"]
+__all__ = [
+    "CHECKS",
+    "ISOLATION_CHECKS",
+    "Check",
+    "FakeBackend",
+    "FakeCall",
+    "backend_at",
+    "other_levels",
+    "run_check",
+    "script_of",
+]
