@@ -15,7 +15,15 @@ from collections.abc import Awaitable, Callable
 
 from treadle_sandbox.backend import Backend
 from treadle_sandbox.records import Isolation
-from treadle_sandbox.testing import commands, confinement, files, leases, neighbours, planted
+from treadle_sandbox.testing import (
+    commands,
+    confinement,
+    files,
+    floor,
+    leases,
+    neighbours,
+    planted,
+)
 from treadle_sandbox.testing.fake import FakeBackend, FakeCall, script_of
 from treadle_sandbox.testing.levels import backend_at, other_levels
 
@@ -25,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
     *files.CHECKS,
     *planted.CHECKS,
+    *floor.CHECKS,
     *leases.CHECKS,
 )
 """What every backend must do, at every level."""
