@@ -103,6 +103,10 @@ class PoolConfig(SlotConfig):
     """A server that hears of no driver for so long ends itself. 0: never."""
     expiry_margin: float = 120.0
     """How long before its platform ends a server it is drained and replaced."""
+    purge_on_start: bool = False
+    """Whether servers of this pool that exist already are ended instead of taken over."""
+    purge_on_shutdown: bool = True
+    """Whether servers are ended with the pool, unless another driver has leases there."""
     secret: str | None = field(default=None, repr=False)
     """What the servers' tokens are derived from. By default a random one, kept in `state`."""
     state: Path | None = None
