@@ -42,6 +42,9 @@ class UnifiedTree:
         offered = _read_names(folder / "cgroup.controllers")
         active = _read_names(folder / "cgroup.subtree_control")
         missing, reason = offered - active, ""
+        if offered != frozenset(Controller):
+            names = ", ".join(sorted(frozenset(Controller) - offered))
+            reason = f"{folder} has no {names}"
         try:
             if missing:
                 _enable(folder, missing)
