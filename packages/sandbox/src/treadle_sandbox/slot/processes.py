@@ -79,6 +79,10 @@ def _become(request: "dict[str, Any]", streams: "tuple[int, int, int]") -> None:
             os.dup2(source, target)
         for name, value in request["limits"].items():
             _limit(name, value)
+        if request["privilege"] != "user":
+            from treadle_sandbox.slot import rights
+
+            rights.become(request["privilege"])
         os.chdir(request["workdir"])
         os.execvpe(request["argv"][0], request["argv"], request["env"])
     except OSError as error:
