@@ -67,7 +67,8 @@ def _below(root: int) -> "list[int]":
     return [process for process in found if process in parents]
 
 
-def _signal(processes: "list[int]", number: int) -> None:
+def signal_all(processes: "list[int]", number: int) -> None:
+    """Signal processes, or groups as negative numbers; those that are gone don't matter."""
     for process in processes:
         try:
             os.kill(process, number)
@@ -93,7 +94,7 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
     if not IS_LINUX:
         return _kill_group(root)
     if not spare_root:
-        _signal([root], signal.SIGSTOP)
+        signal_all([root], signal.SIGSTOP)
     for attempt in range(_ROUNDS):
         # Asked before looking: a signal takes a moment to arrive, until then the root may fork.
         still = spare_root or _is_still(root)
@@ -103,11 +104,11 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
             continue
         if not alive:
             if not spare_root:
-                _signal([root], signal.SIGKILL)
+                signal_all([root], signal.SIGKILL)
             return True
-        _signal(alive, signal.SIGSTOP)
+        signal_all(alive, signal.SIGSTOP)
         if attempt % 2:
-            _signal(alive, signal.SIGKILL)
+            signal_all(alive, signal.SIGKILL)
         if attempt > 2:
             time.sleep(0.002)
     return False
