@@ -6,7 +6,7 @@ background process still holds is replaced.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH102, PTH108
+# ruff: noqa: PTH102, PTH108, PTH112
 
 import marshal
 import os
