@@ -13,7 +13,8 @@ from treadle_sandbox.local.contract import file_error
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.folder import MARK
 from treadle_sandbox.local.root import PATH, WORKDIR
-from treadle_sandbox.local.slot import Slot, finish
+from treadle_sandbox.local.slot import finish
+from treadle_sandbox.local.source import Slot
 from treadle_sandbox.records import Isolation
 from treadle_sandbox.slot import frames
 

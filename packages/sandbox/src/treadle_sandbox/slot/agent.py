@@ -27,8 +27,7 @@ class Agent:
         self._root: str = config["root"]
         self._requests = frames.RequestReader()
         self._loop = loop = Loop(control)
-        setting: dict[str, Any] = {"users": config.get("users", {}), "root": self._root}
-        setting["limits"] = {}
+        setting: dict[str, Any] = {"limits": {}, "root": self._root}
         self._setting = setting
         self._commands = Commands(loop, setting)
         self._sessions = Sessions(loop, setting)

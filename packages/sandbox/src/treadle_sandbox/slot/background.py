@@ -78,9 +78,6 @@ class Background:
     def start(self, request: "dict[str, Any]") -> None:
         """Start a job; answer with its state."""
         user, number = request["user"], request["id"]
-        if user != "user" and user not in self._setting["users"]:
-            self._loop.answer(frames.encode_reply(number, error=frames.NO_USER))
-            return
         if not os.path.isdir(request["workdir"]):
             self._loop.answer(frames.encode_reply(number, error=frames.BAD_WORKDIR))
             return

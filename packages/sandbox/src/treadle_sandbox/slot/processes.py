@@ -1,4 +1,4 @@
-"""Process trees that can't slip away, resource limits, and the users of a slot."""
+"""Process trees that can't slip away, and resource limits."""
 
 # pathlib would double the start-up time of a slot.
 # ruff: noqa: PTH123, PTH208
@@ -19,15 +19,6 @@ def adopt_orphans() -> None:
         from treadle_sandbox.slot import linux
 
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-
-
-def become(user: str, users: "dict[str, int]") -> None:
-    """Take the user and group id of one of the slot's users, for good."""
-    number = users[user]
-    if number != os.geteuid():
-        os.setgroups([])
-        os.setresgid(number, number, number)
-        os.setresuid(number, number, number)
 
 
 def limit(name: str, value: int) -> None:

@@ -45,11 +45,9 @@ class Shell:
         self.killed = False
         self.heard = b""
         self._places = count()
-        self._owner = setting["users"].get("user", -1)
         for folder in (base, self.folder):
             if not os.path.isdir(folder):
                 os.mkdir(folder, 0o700)
-                self._give(folder)
         self.commands = self._open("bash")
         self.status = self._open("s")
         self.outputs = [self._make(), self._make()]
@@ -63,20 +61,14 @@ class Shell:
         workdir = quote(os.fsencode(request["workdir"]))
         self.pending = bytearray(b"builtin cd -- %s;builtin unset OLDPWD\n" % workdir)
 
-    def _give(self, path: str) -> None:
-        if self._owner not in (-1, os.geteuid()):
-            os.chown(path, self._owner, self._owner)
-
     def _open(self, name: str) -> int:
         path = f"{self.folder}/{name}"
         os.mkfifo(path, 0o600)
-        self._give(path)
         return os.open(path, _BOTH)
 
     def _make(self) -> str:
         path = f"{self.folder}/{next(self._places)}"
         os.mkfifo(path, 0o600)
-        self._give(path)
         return path
 
     def renew(self, place: int) -> None:
