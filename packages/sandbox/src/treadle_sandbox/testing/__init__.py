@@ -12,12 +12,27 @@ them under any test runner:
 from collections.abc import Awaitable, Callable
 
 from treadle_sandbox.backend import Backend
-from treadle_sandbox.testing import commands, confinement, files, leases
+from treadle_sandbox.testing import (
+    archives,
+    commands,
+    confinement,
+    files,
+    jobs,
+    leases,
+    sessions,
+)
 from treadle_sandbox.testing.levels import backend_at, other_levels
 
 Check = Callable[[Backend], Awaitable[None]]
 
-CHECKS: tuple[Check, ...] = (*commands.CHECKS, *files.CHECKS, *leases.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *commands.CHECKS,
+    *sessions.CHECKS,
+    *jobs.CHECKS,
+    *files.CHECKS,
+    *archives.CHECKS,
+    *leases.CHECKS,
+)
 """What every backend must do, at every level."""
 
 ISOLATION_CHECKS: tuple[Check, ...] = confinement.CHECKS
