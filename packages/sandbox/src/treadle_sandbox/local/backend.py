@@ -8,18 +8,20 @@ temporary folder) and vanish with it, also when this process is killed.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from treadle_sandbox import errors
 from treadle_sandbox.local.counters import Counters
+from treadle_sandbox.local.fence import Fence
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease
 from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.local.root import Interpreter, plan_root
 from treadle_sandbox.local.slot import Slot, finish
+from treadle_sandbox.local.surroundings import Surroundings, fit
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
@@ -34,9 +36,10 @@ class LocalBackend:
 
     `min_isolation` is the weakest level that is accepted; the strongest that works is used.
     `"auto"` accepts any. `exclude` leaves levels out. `network=True` shares the host's network, its
-    loopback included. `env` is added to the environment of every command; `read_only` are host
-    paths that slots may read at the same place; `python` is the interpreter of the slots, by
-    default the one that runs this program.
+    loopback included; a list of rules opens what it names and nothing else: see
+    `treadle_sandbox.network.policy`. `env` is added to the environment of every command;
+    `read_only` are host paths that slots may read at the same place; `python` is the interpreter of
+    the slots, by default the one that runs this program.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class LocalBackend:
         slots: int = 8,
         min_isolation: Isolation | str = Isolation.NAMESPACES,
         exclude: Collection[Isolation | str] = (),
-        network: bool = False,
+        network: bool | Sequence[str] = False,
         limits: Limits | None = None,
         env: Mapping[str, str] | None = None,
         read_only: Iterable[Path] = (),
@@ -57,9 +60,15 @@ class LocalBackend:
         self._count = slots
         self._lowest = Isolation.PROCESS if min_isolation == "auto" else Isolation(min_isolation)
         self._exclude = frozenset(Isolation(level) for level in exclude)
-        self._network = network
-        self._limits = limits or Limits()
-        self._environment = dict(env or {})
+        if isinstance(network, str):
+            raise errors.ConfigError(f"network is {network!r}: give a list of rules")
+        self._network = network is True
+        self._limits = fit(limits or Limits())
+        self._surroundings = Surroundings(
+            self._limits, () if isinstance(network, bool) else network
+        )
+        self._fences: dict[int, Fence] = {}
+        self._environment = {**self._surroundings.environment, **(env or {})}
         self._read_only = tuple(read_only)
         self._python = python
         self._start_timeout = start_timeout
@@ -84,7 +93,12 @@ class LocalBackend:
         interpreter = Interpreter.find(self._python)
         root = plan_root(interpreter, self._read_only, network=self._network)
         site = Site(interpreter=interpreter, root=root, limits=self._limits, network=self._network)
-        self._method = await self._probe(site)
+        await self._surroundings.open()
+        try:
+            self._method = await self._probe(site)
+        except BaseException:
+            await finish(self._close_surroundings())
+            raise
         self._site = site
         self._state = "open"
         return self
@@ -103,6 +117,7 @@ class LocalBackend:
             if level < self._lowest or level in self._exclude:
                 continue
             try:
+                self._surroundings.check_level(level)
                 for method in list_methods(level):
                     try:
                         return await self._try(method, site)
@@ -123,7 +138,10 @@ class LocalBackend:
 
     async def _start(self, method: Method, site: Site, index: int) -> Slot:
         host_id = self._first_host_id + index
-        return await Slot.start(method, site, host_id=host_id, timeout=self._start_timeout)
+        if index not in self._fences:
+            self._fences[index] = self._surroundings.around(f"slot-{index}")
+        fence, timeout = self._fences[index], self._start_timeout
+        return await Slot.start(method, site, fence, host_id=host_id, timeout=timeout)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -134,6 +152,8 @@ class LocalBackend:
             unlimited = ("processes", "disk_bytes", "disk_files")
         elif method.isolation is Isolation.BUBBLEWRAP:
             unlimited = ("disk_files",)
+        held = self._surroundings.unlimited(method.isolation)
+        unlimited = tuple(name for name in unlimited if name != "processes") + held
         return Capabilities(
             backend="local",
             isolation=method.isolation,
@@ -142,6 +162,8 @@ class LocalBackend:
             separate_user=method.separate_user,
             limits=self._limits,
             unlimited=unlimited,
+            allowed=self._surroundings.allowed,
+            control_groups=self._surroundings.control_groups,
         )
 
     def _opened(self) -> tuple[Method, Site]:
@@ -213,3 +235,11 @@ class LocalBackend:
         async with asyncio.TaskGroup() as group:
             for lease in list(self._leases):
                 group.create_task(lease.aclose())
+        await self._close_surroundings()
+
+    async def _close_surroundings(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for fence in self._fences.values():
+                group.create_task(fence.aclose())
+        self._fences.clear()
+        await self._surroundings.aclose()

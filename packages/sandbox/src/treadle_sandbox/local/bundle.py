@@ -14,7 +14,7 @@ from treadle_sandbox.slot import frames
 
 _MODULES = (
     *("linux", "seccomp", "frames", "output", "jobs", "files", "processes", "confine"),
-    *("agent", "main"),
+    *("wayout", "agent", "main"),
 )
 _PACKAGE = "treadle_sandbox.slot"
 

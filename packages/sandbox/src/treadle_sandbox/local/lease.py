@@ -78,7 +78,9 @@ class LocalLease:
         self._check_open()
         environment = {**self._base_environment(), **self._environment, **(env or {})}
         check_command(argv, environment, timeout=timeout, output_limit=output_limit)
-        number, future = self._slot.channel.send(
+        slot = self._slot
+        kills = slot.fence.out_of_memory_kills()
+        number, future = slot.channel.send(
             {
                 "op": "exec",
                 "argv": list(argv),
@@ -92,16 +94,17 @@ class LocalLease:
         )
         try:
             with self._counters.command():
-                reply = await self._slot.channel.wait(future, timeout=timeout + _ANSWER_GRACE)
+                reply = await slot.channel.wait(future, timeout=timeout + _ANSWER_GRACE)
         except asyncio.CancelledError:
-            self._slot.channel.send_cancel(number)
+            slot.channel.send_cancel(number)
             await finish(_settle(future))
             raise
-        result = self._read_result(reply, workdir)
+        out_of_memory = slot.fence.out_of_memory_kills() > kills
+        result = self._read_result(reply, workdir, out_of_memory=out_of_memory)
         self._counters.timeouts += result.timed_out
         return result
 
-    def _read_result(self, reply: Reply, workdir: str | None) -> ExecResult:
+    def _read_result(self, reply: Reply, workdir: str | None, *, out_of_memory: bool) -> ExecResult:
         if reply.error == frames.BAD_WORKDIR:
             raise errors.WorkdirError(
                 f"no folder {workdir or self.workdir!r} in the slot; create it first"
@@ -118,6 +121,7 @@ class LocalLease:
             stderr_bytes=reply.stderr_bytes,
             seconds=reply.seconds,
             isolation=self._isolation,
+            out_of_memory=out_of_memory,
         )
 
     async def read_file(self, path: str, *, limit: int = 16_000_000) -> bytes:

@@ -13,6 +13,7 @@ from treadle_sandbox.errors import SlotLostError, SlotStartError
 from treadle_sandbox.local import folder as slot_folder
 from treadle_sandbox.local.bundle import build_bundle
 from treadle_sandbox.local.channel import Channel
+from treadle_sandbox.local.fence import Fence, read_children
 from treadle_sandbox.local.launch import Launch, Method, Site, plan_launch, verify
 from treadle_sandbox.slot import frames
 
@@ -44,17 +45,27 @@ class Slot:
         channel: Channel,
         errors: int,
         folder: Path | None,
+        fence: Fence,
+        handover: socket.socket | None,
+        way_out: int,
     ) -> None:
         self._process = process
         self._errors = errors
         self._first = -1
+        self._first_process = process.pid
+        self._handover = handover
+        self._way_out = way_out
         self.channel = channel
         self.folder = folder
         """Its folder on the host, at the `process` level alone."""
+        self.fence = fence
+        """Its control group and its way out."""
 
     @classmethod
-    async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "Slot":
-        """Start a slot and check that it is what `method` promises.
+    async def start(
+        cls, method: Method, site: Site, fence: Fence, *, host_id: int, timeout: float
+    ) -> "Slot":
+        """Start a slot inside a fence and check that it is what `method` promises.
 
         Raises: SlotStartError: it can't be built, doesn't hold what it should, or took longer than
         `timeout`.
@@ -62,17 +73,21 @@ class Slot:
         folder = None if method.tool else slot_folder.make(site.interpreter)
         launch = plan_launch(method, site, host_id=host_id, folder=folder)
         try:
-            slot = await _spawn_or_undo(launch, folder)
+            slot = await _spawn_or_undo(launch, folder, fence)
         except OSError as error:
             if folder is not None:
                 slot_folder.remove(folder)
             raise SlotStartError(f"can't start {launch.argv[0]!r}: {error}") from error
         try:
-            config = frames.encode_request(dict(launch.config))
-            slot.channel.send_raw(build_bundle() + config)
+            fence.take_in(slot._process.pid)
+            config = {**launch.config, "way_out": slot._way_out}
+            slot.channel.send_raw(build_bundle() + frames.encode_request(config))
             reply = await slot.channel.wait(slot.channel.greeting, timeout=timeout)
             verify(reply.first, method, site)
             slot._watch_first()
+            fence.check(slot._first_process)
+            if slot._handover is not None:
+                fence.open_way_out(slot._handover)
         except SlotLostError as error:
             code, message = await finish(slot._fail())
             text = message or str(error)
@@ -87,6 +102,7 @@ class Slot:
         if self.folder is None:
             children = _list_children(self._process.pid)
             if children:
+                self._first_process = children[0]
                 self._first = os.pidfd_open(children[0])
 
     async def _end_first(self) -> bool:
@@ -123,11 +139,14 @@ class Slot:
         again.
         """
         self.channel.close()
+        if self._handover is not None:
+            self._handover.close()
         if not await self._ended(_STOP_GENTLY):
+            self.fence.kill()
             _kill_tree(self._process.pid)
             if not await self._ended(_STOP_HARD):
                 return False
-        if not await self._end_first():
+        if not await self._end_first() or not await self.fence.clear():
             return False
         if self._errors >= 0:
             os.close(self._errors)
@@ -145,8 +164,8 @@ class Slot:
         return True
 
 
-async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
-    spawning = asyncio.ensure_future(_spawn(launch, folder))
+async def _spawn_or_undo(launch: Launch, folder: Path | None, fence: Fence) -> Slot:
+    spawning = asyncio.ensure_future(_spawn(launch, folder, fence))
     try:
         return await asyncio.shield(spawning)
     except asyncio.CancelledError:
@@ -156,8 +175,9 @@ async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
         raise
 
 
-async def _spawn(launch: Launch, folder: Path | None) -> Slot:
+async def _spawn(launch: Launch, folder: Path | None, fence: Fence) -> Slot:
     ours, theirs = socket.socketpair()
+    handover, handover_end = socket.socketpair() if fence.has_way_out else (None, None)
     errors, errors_end = os.pipe()
     contents: list[int] = []
     try:
@@ -178,20 +198,25 @@ async def _spawn(launch: Launch, folder: Path | None) -> Slot:
             env=dict(launch.environment),
             cwd="/",
             start_new_session=True,
-            pass_fds=contents,
+            pass_fds=(*contents, *((handover_end.fileno(),) if handover_end else ())),
             **as_user,
         )
+        way_out = -1 if handover_end is None else handover_end.fileno()
     except BaseException:
         ours.close()
         os.close(errors)
+        if handover is not None:
+            handover.close()
         raise
     finally:
         theirs.close()
+        if handover_end is not None:
+            handover_end.close()
         for descriptor in (errors_end, *contents):
             os.close(descriptor)
     ours.setblocking(False)
     _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
-    return Slot(process, channel, errors, folder)
+    return Slot(process, channel, errors, folder, fence, handover, way_out)
 
 
 def _kill_tree(outer: int) -> None:
@@ -206,7 +231,6 @@ def _kill_tree(outer: int) -> None:
 
 def _list_children(process: int) -> list[int]:
     try:
-        text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+        return read_children(process)
     except OSError:
         return []
-    return [int(child) for child in text.split()]

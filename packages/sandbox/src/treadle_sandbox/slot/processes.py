@@ -21,6 +21,8 @@ NUMBER = struct.Struct("!i")
 IS_LINUX = sys.platform == "linux"
 _ROUNDS = 200
 _FIRST_FREE = 3
+_OOM_PREFERENCE = "800"
+"""Above that of the slot's first process."""
 
 
 def adopt_orphans() -> None:
@@ -55,7 +57,7 @@ def _supervise(
     adopt_orphans()
     command = os.fork()
     if command == 0:
-        _become(request, streams)
+        _become(request, streams, highest)
     kept = os.dup2(report, _FIRST_FREE) if report != _FIRST_FREE else report
     os.closerange(kept + 1, highest + 1)
     null = os.open(os.devnull, os.O_RDWR)
@@ -69,7 +71,7 @@ def _supervise(
             os._exit(0)
 
 
-def _become(request: "dict[str, Any]", streams: "tuple[int, int, int]") -> None:
+def _become(request: "dict[str, Any]", streams: "tuple[int, int, int]", highest: int) -> None:
     try:
         os.setsid()
         for name in ("SIGINT", "SIGPIPE", "SIGXFSZ", "SIGTERM", "SIGHUP"):
@@ -80,6 +82,7 @@ def _become(request: "dict[str, Any]", streams: "tuple[int, int, int]") -> None:
         for name, value in request["limits"].items():
             _limit(name, value)
         os.chdir(request["workdir"])
+        _prefer_as_victim(highest)
         os.execvpe(request["argv"][0], request["argv"], request["env"])
     except OSError as error:
         os.write(
@@ -88,6 +91,25 @@ def _become(request: "dict[str, Any]", streams: "tuple[int, int, int]") -> None:
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     finally:
         os._exit(126)
+
+
+def _prefer_as_victim(highest: int) -> None:
+    """Have the kernel end commands before the slot's own process when the slot's memory runs out.
+
+    The file belongs to who may read this process, which is nobody until it is a command: it
+    becomes one here, with no descriptor left that a command may not have.
+    """
+    if not IS_LINUX:
+        return
+    from treadle_sandbox.slot import linux
+
+    os.closerange(_FIRST_FREE, highest + 1)
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(_OOM_PREFERENCE)
+    except OSError:
+        return
 
 
 def _limit(name: str, value: int) -> None:
