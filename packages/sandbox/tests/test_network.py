@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle_sandbox import network
+from treadle_sandbox import Isolation, IsolationUnavailableError, network
 from treadle_sandbox.errors import ConfigError
 from treadle_sandbox.network import AllowListProxy, Policy, ProxyLimits, Reason, SystemResolver
 from treadle_sandbox.network.greeting import parse_greeting
 from treadle_sandbox.network.policy import is_public, parse_authority, parse_host
 from treadle_sandbox.network.refusal import Refusal
 from treadle_sandbox.network.requests import Request, parse_request
+from treadle_sandbox.testing import backend_at, egress, run_check
 
 NAMES = {
     "good.test": ("127.0.0.1",),
@@ -626,3 +627,68 @@ def test_a_server_that_does_not_answer_is_a_bad_gateway():
     assert done[0].endswith(b"502")
     assert done[1].endswith(b"502")
     assert counters.refused == {"unreachable": 2}
+
+
+@pytest.mark.parametrize("check", egress.CHECKS, ids=lambda check: check.__name__)
+def test_a_slot_reaches_nothing_else(level, check):
+    if level < Isolation.NAMESPACES:
+        pytest.skip("the process level has the host's network, by definition")
+
+    async def run():
+        rules = ["listed.invalid:80", "*.listed.invalid:443"]
+        async with backend_at(level, slots=2, network=rules) as backend:
+            assert backend.capabilities.allowed == tuple(rules)
+            assert not backend.capabilities.network
+            await run_check(check, backend)
+
+    asyncio.run(run())
+
+
+def test_programs_of_a_slot_reach_what_is_listed(site, level):
+    if level < Isolation.NAMESPACES:
+        pytest.skip("the process level has the host's network, by definition")
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    python = f"""
+import ssl, urllib.request
+context = ssl.create_default_context(cafile="cert.pem")
+for url in ("http://127.0.0.1:{site.http}/p", "https://127.0.0.1:{site.https}/s"):
+    print(urllib.request.urlopen(url, context=context).read().decode(), end="")
+"""
+
+    async def run():
+        rules = [f"127.0.0.1:{site.http}", f"127.0.0.1:{site.https}", f"localhost:{site.https}"]
+        everything = {"no_proxy": "", "NO_PROXY": ""}
+        async with (
+            backend_at(level, slots=2, network=rules, env=everything) as backend,
+            await backend.lease() as lease,
+        ):
+            await lease.write_file("cert.pem", site.authority.read_bytes())
+            for _ in range(2):
+                result = await lease.exec(["python3", "-c", python])
+                assert result.stdout == b"GET /p 0\nGET /s 0\n", result
+                tls = ["curl", "-sS", "--cacert", "cert.pem", f"https://localhost:{site.https}/n"]
+                assert (await lease.exec(tls)).stdout == b"GET /n 0\n"
+                other = [*tls[:-1], "--resolve", "other.test:1:127.0.0.1", "https://other.test:1/"]
+                refused = await lease.exec(other)
+                assert b"403" in refused.stderr, refused
+                hidden = ["curl", "-sS", "-k", "--connect-to", f"::localhost:{site.https}"]
+                refused = await lease.exec([*hidden, "https://good.test/"])
+                assert (refused.exit_code, refused.stdout) != (0, b"GET / 0\n"), refused
+                await lease.reset()
+                await lease.write_file("cert.pem", site.authority.read_bytes())
+
+    asyncio.run(run())
+
+
+def test_an_allow_list_needs_a_network_of_its_own():
+    async def run():
+        async with backend_at(Isolation.PROCESS, network=["a.test:443"]):
+            pass
+
+    with pytest.raises(IsolationUnavailableError, match="allow-list"):
+        asyncio.run(run())
+    with pytest.raises(ConfigError, match="a list of rules"):
+        backend_at(Isolation.NAMESPACES, network="a.test:443")
+    with pytest.raises(ConfigError, match="no network rule"):
+        backend_at(Isolation.NAMESPACES, network=["a.test"])
