@@ -19,13 +19,12 @@ class Group:
     def __init__(self, name: str, places: tuple[tuple[Tree, Path], ...]) -> None:
         self.name = name
         self._places = places
-        self._bounds = Bounds()
         self._counter = -1
 
     @property
-    def is_real(self) -> bool:
-        """Whether any tree holds it."""
-        return bool(self._places)
+    def paths(self) -> tuple[Path, ...]:
+        """Its folders, one in each tree; none where there are no control groups."""
+        return tuple(path for _, path in self._places)
 
     def make(self, bounds: Bounds) -> None:
         """Create it and write its limits. On failure nothing stays.
@@ -33,7 +32,6 @@ class Group:
         Raises:
             OSError: a tree refuses.
         """
-        self._bounds = bounds
         try:
             for tree, path in self._places:
                 path.mkdir()
@@ -91,21 +89,6 @@ class Group:
             except OSError:
                 left = True
         return not left
-
-    def clear(self, timeout: float = 5.0) -> bool:
-        """Kill all of it, waiting at most `timeout` seconds; return whether it is empty and usable.
-
-        Blocks: call it in a thread, unless `processes` is empty.
-        """
-        until = time.monotonic() + timeout
-        while self.processes():
-            self.kill()
-            if time.monotonic() >= until:
-                return False
-            time.sleep(_PAUSE)
-        for tree, path in self._places:
-            tree.bound(path, self._bounds)
-        return True
 
     def end(self, timeout: float = 5.0) -> bool:
         """Kill and delete it, waiting at most `timeout` seconds; return whether it is gone.

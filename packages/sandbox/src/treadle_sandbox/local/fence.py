@@ -1,11 +1,14 @@
 """What stands around one slot on the host: its control group, and the proxy that is its way out.
 
-A fence belongs to the place of a slot and stays when the slot is reset: `take_in` each new slot
-before it is told anything, `clear` after its end.
+Made before the slot and closed after it. A slot joins its group before it does anything else:
+either itself, through `gates`, or by `take_in` while it waits for its first request.
 """
 
 import asyncio
+import os
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from treadle_sandbox.cgroups import Group
@@ -28,6 +31,24 @@ class Fence:
         """Whether the slot is to hand over a listening socket: see `slot.wayout`."""
         return self._policy is not None
 
+    @contextmanager
+    def gates(self) -> Generator[tuple[int, ...]]:
+        """Open the files that a process writes `0` to for joining the group.
+
+        Raises:
+            SlotStartError: they can't be opened.
+        """
+        opened: list[int] = []
+        try:
+            for path in self._group.paths:
+                opened.append(os.open(path / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+            yield tuple(opened)
+        except OSError as error:
+            raise SlotStartError(f"can't open the slot's control group: {error}") from error
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
     def take_in(self, process: int) -> None:
         """Put a slot's processes into its group: the given one and all below it.
 
@@ -36,7 +57,7 @@ class Fence:
         Raises:
             SlotStartError: it can't be bounded.
         """
-        if not self._group.is_real:
+        if not self._group.paths:
             return
         found = [process]
         try:
@@ -48,25 +69,16 @@ class Fence:
 
     def check(self, process: int) -> None:
         """Raise SlotStartError unless a process of the slot is in its group."""
-        if self._group.is_real and process not in self._group.processes():
+        if self._group.paths and process not in self._group.processes():
             raise SlotStartError(f"process {process} of the slot isn't in its control group")
 
-    def open_way_out(self, handover: socket.socket) -> None:
-        """Serve the listening socket that the slot sent; `handover` is closed.
+    def serve(self, listener: socket.socket) -> None:
+        """Serve the listening socket that the slot sent, until `aclose`.
 
         Raises:
-            SlotStartError: there is none, or not the one that was asked for.
+            SlotStartError: it isn't the one that was asked for.
         """
         assert self._policy is not None
-        try:
-            _, descriptors, _, _ = socket.recv_fds(handover, 1, 1)
-        except OSError as error:
-            raise SlotStartError(f"the slot sent no listening socket: {error}") from error
-        finally:
-            handover.close()
-        if not descriptors:
-            raise SlotStartError("the slot sent no listening socket")
-        listener = socket.socket(fileno=descriptors[0])
         if listener.getsockname() != ("127.0.0.1", PROXY_PORT):
             listener.close()
             raise SlotStartError("the slot sent another socket than asked for")
@@ -81,18 +93,15 @@ class Fence:
         """Kill every process of the slot."""
         self._group.kill()
 
-    async def clear(self) -> bool:
-        """Close the way out and kill what is left; return whether nothing is."""
+    async def aclose(self) -> bool:
+        """Close the way out, kill what is left, and remove the group; return whether nothing stays.
+
+        May be called again.
+        """
         if self._proxy is not None:
             await self._proxy.aclose()
             self._proxy = None
-        return not self._group.processes() or await asyncio.to_thread(self._group.clear)
-
-    async def aclose(self) -> bool:
-        """Clear and remove it; return whether nothing stays. May be called again."""
-        return await self.clear() and (
-            self._group.remove() or await asyncio.to_thread(self._group.end)
-        )
+        return self._group.remove() or await asyncio.to_thread(self._group.end)
 
 
 def read_children(process: int) -> list[int]:

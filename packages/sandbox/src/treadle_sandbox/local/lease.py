@@ -3,7 +3,7 @@
 import asyncio
 import os
 import posixpath
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,8 +13,10 @@ from treadle_sandbox.local.channel import Reply
 from treadle_sandbox.local.contract import check_command, file_error, resource_limits
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.folder import MARK
+from treadle_sandbox.local.replacement import Builder, Replacement
 from treadle_sandbox.local.root import PATH, WORKDIR
-from treadle_sandbox.local.slot import Slot, finish
+from treadle_sandbox.local.slot import finish
+from treadle_sandbox.local.source import Slot
 from treadle_sandbox.records import ExecResult, FileEntry, Isolation, Limits
 from treadle_sandbox.slot import frames
 
@@ -23,7 +25,7 @@ _FILE_TIMEOUT = 60.0
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
 
-class LocalLease:
+class LocalLease(Replacement):
     """A slot in use. `LocalBackend.lease` makes it."""
 
     def __init__(
@@ -34,7 +36,7 @@ class LocalLease:
         isolation: Isolation,
         limits: Limits,
         environment: Mapping[str, str],
-        restart: Callable[[], Awaitable[Slot]],
+        builder: "Builder[LocalLease]",
         give_back: "Callable[[LocalLease, bool], None]",
         counters: Counters,
     ) -> None:
@@ -43,11 +45,11 @@ class LocalLease:
         self._isolation = isolation
         self._limits = resource_limits(limits, isolation)
         self._environment = environment
-        self._restart = restart
+        self._builder = builder
         self._give_back = give_back
         self._counters = counters
         self._closing: asyncio.Future[None] | None = None
-        self._resetting = asyncio.Lock()
+        self._replacing = asyncio.Lock()
 
     @property
     def id(self) -> str:
@@ -157,16 +159,6 @@ class LocalLease:
         if reply.flags & frames.UNFIT:
             raise errors.SlotLostError("a process of the slot can't be ended; take a new lease")
 
-    async def reset(self) -> None:
-        """End every process and start again with an empty working directory."""
-        async with self._resetting:
-            self._check_open()
-            if not await finish(self._slot.stop()):
-                raise errors.SlotStartError(
-                    f"lease {self.id}: the old slot didn't end; close the lease"
-                )
-            self._slot = await self._restart()
-
     async def aclose(self) -> None:
         """End every process, delete every file and give the slot back. May be called again."""
         if self._closing is None:
@@ -174,7 +166,7 @@ class LocalLease:
         await finish(_follow(self._closing))
 
     async def _close(self) -> None:
-        async with self._resetting:
+        async with self._replacing:
             clean = False
             try:
                 clean = await self._slot.stop()

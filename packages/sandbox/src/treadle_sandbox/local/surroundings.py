@@ -43,6 +43,7 @@ class Surroundings:
         self._policy = Policy(allowed) if allowed else None
         self._resolver = SystemResolver()
         self._driver = Driver((), "", ())
+        self._last = 0
 
     async def open(self) -> None:
         """Find the driver and remove what killed owners left.
@@ -74,13 +75,15 @@ class Surroundings:
         if isolation is Isolation.PROCESS and self._policy is not None:
             raise SlotStartError("no allow-list holds for processes without a network of their own")
 
-    def around(self, name: str) -> Fence:
-        """Return a new fence.
+    def around(self, index: int) -> Fence:
+        """Return a new fence, for the slot at a place of the backend.
 
         Raises:
             SlotStartError: the system refuses the group.
         """
-        return Fence(self._driver.make(name, self._bounds()), self._policy, self._resolver)
+        self._last += 1
+        group = self._driver.make(f"slot-{index}-{self._last}", self._bounds())
+        return Fence(group, self._policy, self._resolver)
 
     def _bounds(self) -> Bounds:
         has_pids = Controller.PIDS in self._driver.controllers

@@ -8,7 +8,6 @@ host closes the socket.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH112
 
 import gc
 import os

@@ -7,7 +7,6 @@ regular files are read or written, and nothing in /proc.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH106, PTH112, PTH116
 
 import os
 import stat

@@ -7,7 +7,6 @@ lives until the slot is emptied.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH123, PTH208
 
 import os
 import resource
