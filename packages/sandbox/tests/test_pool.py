@@ -46,7 +46,7 @@ async def opened(where: MemoryPlatform, **changes) -> AsyncIterator[PoolBackend]
 
 async def until(claim: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not claim():
+        while not claim():  # noqa: ASYNC110 - any state may be waited for
             await asyncio.sleep(0.01)
 
 

@@ -21,7 +21,7 @@ from treadle_sandbox.slot.seccomp import UnsupportedMachineError, build_filter
 def test_captured_output_is_whole_or_head_and_tail(pieces, limit):
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as pipe:
-        capture = Capture(reader, limit)
+        capture = Capture(limit, reader)
         for piece in pieces:
             if piece:
                 pipe.write(piece)
@@ -75,7 +75,7 @@ def test_paths_resolve_as_the_kernel_resolves_them(tmp_path_factory, entries, pa
     root = tmp_path_factory.mktemp("tree").resolve()
     (root / "a").mkdir()
     build_tree(root, entries)
-    whole = os.path.join(root, *path)
+    whole = os.path.join(root, *path)  # noqa: PTH118
     try:
         expected = Path(whole).read_bytes()
     except OSError:
@@ -175,7 +175,7 @@ def test_a_slot_that_falls_short_is_refused(fact, value):
         return "\n".join(f"{key}={text}" for key, text in facts.items()).encode()
 
     verify(report(GOOD), method, site)
-    own = {name: os.readlink(f"/proc/self/ns/{name[3:]}") for name in GOOD if name[:3] == "ns_"}
+    own = {name: os.readlink(f"/proc/self/ns/{name[3:]}") for name in GOOD if name[:3] == "ns_"}  # noqa: PTH115
     changed = {**GOOD, fact: value if value is not None else own.get(fact, "?")}
     with pytest.raises(SlotStartError, match="isn't isolated"):
         verify(report(changed), method, site)

@@ -222,6 +222,7 @@ class LocalBackend:
             builder=_Place(self, index),
             give_back=self._give_back,
             counters=self._counters,
+            lifetime=lifetime,
         )
         self._leases[lease] = index
         if self._state != "open":

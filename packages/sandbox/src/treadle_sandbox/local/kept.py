@@ -15,7 +15,7 @@ from treadle_sandbox.errors import (
 )
 from treadle_sandbox.local.channel import Channel
 from treadle_sandbox.local.keeper import Keeper
-from treadle_sandbox.local.launch import Method, Site, plan_keeper, verify
+from treadle_sandbox.local.launch import Method, Site, plan_keeper, plan_users, verify
 from treadle_sandbox.local.slot import finish
 from treadle_sandbox.local.source import Features, Order
 from treadle_sandbox.network import PROXY_PORT
@@ -37,6 +37,7 @@ class KeptSlot:
         number: int,
         request: int,
         first: int,
+        users: tuple[str, ...],
     ) -> None:
         self._keeper = keeper
         self._number = number
@@ -48,6 +49,7 @@ class KeptSlot:
         self.channel = channel
         self.folder: Path | None = None
         self.fence = order.fence
+        self.users = users
 
     @property
     def descriptor(self) -> int:
@@ -187,6 +189,7 @@ class KeptSlots:
             number=note["slot"],
             request=note["id"],
             first=answer.descriptors[0],
+            users=tuple(plan_users(self._method, self._site)),
         )
 
     async def _greet(self, keeper: Keeper, slot: KeptSlot, order: Order) -> None:

@@ -102,11 +102,6 @@ def list_methods(isolation: Isolation) -> Iterator[Method]:
 def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
     """Return what a keeper has to know; see `treadle_sandbox.slot.keeper`."""
     trees = plan_trees(site.root, allow_root=site.allow_root)
-    users = {"user": grants.USER}
-    if method.rights != "single":
-        users["verifier"] = grants.VERIFIER
-        if site.allow_root:
-            users["root"] = grants.ROOT
     return {
         "rights": method.rights,
         "first_id": first_id,
@@ -120,17 +115,32 @@ def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
         "folders": tuple(row[1] for row in trees),
         "trees": trees,
         "inner": tuple(
-            target
-            for _, target in site.root.binds
-            if any(target.startswith(f"{row[1]}/") for row in trees)
+            target for _, target in site.root.binds if _is_below(target, {row[1] for row in trees})
         ),
-        "users": users,
+        "users": plan_users(method, site),
         "allow_root": site.allow_root,
         "network": site.network,
         "disk_bytes": site.limits.disk_bytes,
         "files_count": site.limits.disk_files,
         "snapshot_bytes": site.snapshot_bytes,
     }
+
+
+def _is_below(path: str, trees: set[str]) -> bool:
+    """Whether a bound path is inside a tree that isn't made from the host's folder."""
+    return path not in trees and any(
+        path.startswith(f"{tree}/") for tree in trees - {"/etc", "/usr"}
+    )
+
+
+def plan_users(method: Method, site: Site) -> dict[str, int]:
+    """Return who commands of a kept slot may run as, with the ids that they see."""
+    users = {"user": grants.USER}
+    if method.rights != "single":
+        users["verifier"] = grants.VERIFIER
+        if site.allow_root:
+            users["root"] = grants.ROOT
+    return users
 
 
 def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None) -> Launch:

@@ -14,6 +14,8 @@ from pathlib import Path
 WORKDIR = "/workspace"
 PROGRAMS = "/run/treadle/bin"
 PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+SKELETON = "/sys/skeleton"
+"""Where a keeper has a copy of the files of /etc."""
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _STORES = ("/nix/store", "/gnu/store")
@@ -121,6 +123,7 @@ def plan_trees(root: Root, *, allow_root: bool) -> tuple[tuple[str, str, str, in
         folders = [path for path in folders if not path.startswith(_STORES) and Path(path).is_dir()]
         trees += [(path.strip("/").replace("/", "-"), path, path, 0o755, 0) for path in folders]
         trees += [(name, f"/{name}", "", 0o755, 0) for name in ("var", "opt", "root")]
+        trees.append(("etc", "/etc", f"{SKELETON}/etc", 0o755, 0))
     return tuple(trees)
 
 

@@ -63,6 +63,7 @@ class SpawnedSlot:
         """Its folder on the host, at the `process` level alone."""
         self.fence = order.fence
         """Its control group and its way out."""
+        self.users = ("user",)
 
     @classmethod
     async def start(

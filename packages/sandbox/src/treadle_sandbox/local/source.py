@@ -1,5 +1,6 @@
 """Where a backend's slots come from, whatever builds them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,11 @@ class Slot(Protocol):
     @property
     def folder(self) -> Path | None:
         """Its folder on the host, at the `process` level alone."""
+        ...
+
+    @property
+    def users(self) -> Sequence[str]:
+        """Who commands may run as, as in `treadle_sandbox.Privilege`."""
         ...
 
     @property

@@ -6,6 +6,7 @@ that built it, and serves. It holds no descriptor of the keeper then but its con
 """
 
 # pathlib would double the start-up time of a slot.
+# ruff: noqa: PTH101, PTH102
 
 import os
 import signal
@@ -70,16 +71,14 @@ def _build(config: "dict[str, Any]", host: socket.socket, shared: int) -> bytes:
         linux.set_loopback_up()
         if config["port"]:
             _offer_port(config, host)
-    inner = {path: mounts.clone_tree(path, recursive=True) for path in config["inner"]}
-    _mount_all(trees, inner, template.NEW if config["image"] else "")
+    for path in config["inner"]:
+        trees[path] = mounts.clone_tree(path, recursive=True)
+    _mount_all(trees, template.NEW if config["image"] else "")
     return _drop(config)
 
 
-def _mount_all(trees: "dict[str, int]", inner: "dict[str, int]", new: str) -> None:
-    """Attach the slot's own mounts; with `new`, make the tree of `/` the root.
-
-    `inner` are shared mounts that lie below trees.
-    """
+def _mount_all(trees: "dict[str, int]", new: str) -> None:
+    """Attach the slot's own mounts; with `new`, make the tree of `/` the root."""
     if new:
         mounts.attach(trees.pop("/"), new)
         mounts.attach(mounts.clone_tree("/dev", recursive=True), f"{new}/dev")
@@ -88,11 +87,9 @@ def _mount_all(trees: "dict[str, int]", inner: "dict[str, int]", new: str) -> No
     mounts.attach(process_files, f"{new}/proc")
     options = {"newinstance": "", "ptmxmode": "0666", "mode": "620"}
     mounts.attach(mounts.create("devpts", _TERMINALS, **options), f"{new}/dev/pts")
-    for target, tree in trees.items():
+    for target, tree in sorted(trees.items()):
+        template.make_place(f"{new}{target}", like=f"{new}/proc/self/fd/{tree}")
         mounts.attach(tree, f"{new}{target}")
-    for target, shared in inner.items():
-        template.make_place(f"{new}{target}", like=f"/proc/self/fd/{shared}")
-        mounts.attach(shared, f"{new}{target}")
     if new:
         os.chdir(new)
         linux.pivot_root(".", ".")

@@ -9,12 +9,12 @@ RANGE = 65_536
 """Ids of one slot."""
 
 _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL = 0, 1, 3, 4, 5
-_SETGID, _SETUID, _SYS_CHROOT = 6, 7, 18
+_SETGID, _SETUID = 6, 7
 SERVING = (_KILL, _SETGID, _SETUID)
 """Capabilities that the first process uses itself."""
 VERIFYING = (_DAC_OVERRIDE,)
 """What a command of the verifier has."""
-INSTALLING = (_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, *SERVING, _SYS_CHROOT)
+INSTALLING = (_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, *SERVING)
 """What a command of the slot's root has: enough for package installs."""
 
 

@@ -7,6 +7,7 @@ by a note with its `id`, and `error` where it failed.
 """
 
 # pathlib would double the start-up time of a slot.
+# ruff: noqa: PTH123
 
 import gc
 import os
@@ -40,6 +41,8 @@ class Keeper:
     def run(self) -> None:
         """Prepare what slots share, tell the host, serve."""
         _prepare_process()
+        if self._config["allow_root"]:
+            template.make_skeleton(self._config, volume.SKELETON)
         self._template = _make_template(self._config)
         rights_held = self._config["rights"]
         self._layered = rights_held == "single" or self._users.can_map(volume.STORE)

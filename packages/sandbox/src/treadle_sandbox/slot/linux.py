@@ -5,7 +5,9 @@ module on Linux only.
 """
 
 import ctypes
+import fcntl
 import os
+import struct
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_REC = 32, 1024, 2048, 4096, 16384
@@ -114,9 +116,6 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
 
 def set_loopback_up() -> None:
     """Bring `lo` up in the present network namespace."""
-    import fcntl
-    import struct
-
     af_inet, sock_dgram, siocsifflags, up_and_running = 2, 2, 0x8914, 0x41
     descriptor = _libc.socket(af_inet, sock_dgram, 0)
     _check(descriptor, "socket")

@@ -7,11 +7,13 @@ terminals, its folders. Nothing else of the host is in the namespace, so nothing
 """
 
 # pathlib would double the start-up time of a slot.
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH120, PTH123, PTH211
 
 import os
 from typing import Any
 
 from treadle_sandbox.slot import linux
+from treadle_sandbox.slot.layer import Copy
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
@@ -75,6 +77,19 @@ def _fill(config: "dict[str, Any]", new: str) -> None:
         write(f"{new}{target}", data)
 
 
+def make_skeleton(config: "dict[str, Any]", place: str) -> None:
+    """Copy what slots see of /etc below `place`, for slots whose root may change it."""
+    for source, target in config["binds"]:
+        if target.startswith("/etc/") and os.path.isdir(source):
+            make_folder(f"{place}{target}")
+            Copy(f"{place}{target}", shift=0).run(source)
+        elif target.startswith("/etc/"):
+            with open(source, "rb") as file:
+                write(f"{place}{target}", file.read())
+    for target, data in config["files"]:
+        write(f"{place}{target}", data)
+
+
 def _make_devices() -> None:
     for folder in ("proc", "dev"):
         os.mkdir(f"/new/{folder}", 0o755)
@@ -105,7 +120,7 @@ def make_place(target: str, *, like: str) -> None:
     """Make a folder or an empty file to mount something on."""
     if os.path.isdir(like):
         make_folder(target)
-    else:
+    elif not os.path.exists(target):
         write(target, b"")
 
 

@@ -8,6 +8,7 @@ all of it is one unmount.
 """
 
 # pathlib would double the start-up time of a slot.
+# ruff: noqa: PTH101, PTH102, PTH118, PTH208
 
 import os
 import stat
@@ -17,6 +18,8 @@ from treadle_sandbox.slot import linux, mounts
 
 STORE = "/sys"
 """Where volumes are; the keeper's own mount namespace has no other use for it."""
+SKELETON = f"{STORE}/skeleton"
+"""Where files are that all slots begin with and may change."""
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 LAYERS_MOST = 60
 """Snapshots of snapshots: the options of an overlay must fit one page."""

@@ -45,7 +45,7 @@ ISOLATION_CHECKS: tuple[Check, ...] = (*confinement.CHECKS, *neighbours.CHECKS)
 """Attacks that must fail where a slot is isolated, and leave the slot usable."""
 
 RESOURCE_CHECKS: tuple[Check, ...] = resources.CHECKS
-"""Attacks on memory, processes, disk and processor, each where the limit holds; use small limits."""
+"""Attacks on memory, processes, disk and processor, each where the limit holds; set small ones."""
 
 EGRESS_CHECKS: tuple[Check, ...] = egress.CHECKS
 """Attacks on the allow-list of a backend whose capabilities have `allowed` rules."""
