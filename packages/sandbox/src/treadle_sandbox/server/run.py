@@ -97,12 +97,10 @@ class Server:
     async def wait_ended(self) -> None:
         """Return once the end was asked for and either the last lease ended or `grace` passed."""
         await self._service.end.wait()
-        book = self._service.book
-        book.draining = True
+        self._service.book.draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.grace):
-                while len(book):
-                    await asyncio.sleep(0.05)
+                await self._service.book.empty.wait()
 
     @property
     def ending(self) -> bool:
