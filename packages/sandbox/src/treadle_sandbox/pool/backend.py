@@ -37,7 +37,8 @@ Take = Callable[[Life, float], Awaitable[tuple[Lease, ...]]]
 class PoolBackend:
     """Slots on many servers. Enter it before use.
 
-    `connect` opens the connection to a server; `clock` is monotonic, `wall_clock` dates the servers' names.
+    `connect` opens the connection to a server; `clock` is monotonic, `wall_clock` dates the
+    servers' names.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class PoolBackend:
         try:
             call = within(wait + _SLOT_START, take(life, wait), f"server {name}, lease")
             taken = await obtain(call, _close_all)
-        except (errors.ServerError, errors.LeaseTimeoutError):
+        except (errors.ServerError, errors.LeaseTimeoutError, errors.BackendStateError):
             life.distrust()
         finally:
             self._opening -= count
