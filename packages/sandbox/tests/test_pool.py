@@ -1,4 +1,4 @@
-"""A pool over a platform in this process, whose servers have real slots."""
+"""A pool over a platform in this process: what it starts, gives, shares and ends."""
 
 import asyncio
 import contextlib
@@ -6,20 +6,17 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from treadle_sandbox import LocalBackend, errors
+from treadle_sandbox import errors
 from treadle_sandbox.config import PoolConfig
 from treadle_sandbox.pool.backend import PoolBackend
+from treadle_sandbox.testing import FakeBackend
 from treadle_sandbox.testing.servers import MemoryPlatform
 
 SECRET = "a secret of the tests"
 
 
 def platform(slots: int = 2) -> MemoryPlatform:
-    return MemoryPlatform(
-        lambda: LocalBackend(
-            slots=slots, min_isolation="process", exclude=("namespaces", "bubblewrap")
-        )
-    )
+    return MemoryPlatform(lambda: FakeBackend(slots=slots))
 
 
 def config(**changes) -> PoolConfig:
@@ -63,7 +60,7 @@ def test_leases_fill_servers_up_to_the_most_and_then_wait():
             await until(lambda: pool.statistics().waiting == 1)
             await leases[3].aclose()
             async with await waiting as lease:
-                assert await lease.list_files() == ()
+                assert (await lease.exec(["true"])).exit_code == 0
         assert not where.servers
 
     asyncio.run(scenario())
@@ -144,7 +141,7 @@ def test_a_silent_server_is_in_quarantine_until_it_answers_again():
                 assert other.server != lease.server
             server.alive = True
             await until(lambda: "quarantined" not in pool.statistics().servers)
-            assert await lease.list_files() == ()
+            assert (await lease.exec(["true"])).exit_code == 0
 
     asyncio.run(scenario())
 
@@ -275,7 +272,7 @@ def test_two_drivers_share_the_servers_and_never_a_slot():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(pool.lease()) for pool in (one, two) for _ in range(3)]
             leases = [task.result() for task in tasks]
-            assert len({lease.workdir for lease in leases}) == 6
+            assert len({lease.id for lease in leases}) == 6
             assert len(where.servers) == 3
             with pytest.raises(errors.LeaseTimeoutError):
                 await two.lease(timeout=0.3)
@@ -294,7 +291,7 @@ def test_a_closing_driver_leaves_the_servers_that_another_uses():
                 await until(lambda: two.statistics().adopted == 1)
                 lease = await one.lease()
                 await two.lease()
-            assert await lease.list_files() == ()
+            assert (await lease.exec(["true"])).exit_code == 0
             async with await one.lease():
                 pass
         assert not where.servers
@@ -338,5 +335,140 @@ def test_an_old_server_that_nobody_can_use_is_removed():
         async with opened(where) as pool:
             await until(lambda: pool.statistics().removed == 1)
             assert "treadle-00000001-abcdef" not in where.servers
+
+    asyncio.run(scenario())
+
+
+def test_a_snapshot_is_used_on_its_server():
+    async def scenario():
+        where = platform()
+        async with opened(where) as pool:
+            lease = await pool.lease()
+            await lease.write_file("file", b"as it was")
+            snapshot = await lease.snapshot()
+            others = [await pool.lease() for _ in range(3)]
+            waiting = asyncio.create_task(pool.lease(snapshot=snapshot))
+            await until(lambda: pool.statistics().waiting == 1)
+            for other in others:
+                await other.aclose()
+            async with await waiting as copy:
+                assert copy.server == lease.server
+                assert await copy.read_file("file") == b"as it was"
+            await lease.write_file("file", b"changed")
+            await lease.restore(snapshot)
+            assert await lease.read_file("file") == b"as it was"
+            await pool.discard(snapshot)
+            with pytest.raises(errors.SnapshotNotFoundError):
+                await pool.lease(snapshot=snapshot)
+
+    asyncio.run(scenario())
+
+
+def test_a_snapshot_of_another_server_cant_be_restored():
+    async def scenario():
+        async with opened(platform()) as pool:
+            leases = [await pool.lease() for _ in range(3)]
+            snapshot = await leases[0].snapshot()
+            with pytest.raises(errors.SnapshotNotFoundError, match="another server"):
+                await leases[2].restore(snapshot)
+
+    asyncio.run(scenario())
+
+
+def test_a_server_with_a_snapshot_isnt_idle():
+    async def scenario():
+        where = platform()
+        async with opened(where, idle_timeout=0.1) as pool:
+            leases = [await pool.lease() for _ in range(3)]
+            snapshot = await leases[2].snapshot()
+            for lease in leases:
+                await lease.aclose()
+            await until(lambda: list(where.servers) == [leases[2].server])
+            await pool.discard(snapshot)
+
+    asyncio.run(scenario())
+
+
+def test_waiting_for_a_snapshot_ends_with_its_server():
+    async def scenario():
+        where = platform()
+        async with opened(where) as pool:
+            leases = [await pool.lease() for _ in range(2)]
+            snapshot = await leases[0].snapshot()
+            waiting = asyncio.create_task(pool.lease(snapshot=snapshot))
+            await until(lambda: pool.statistics().waiting == 1)
+            where.servers[leases[0].server].kill("gone")
+            with pytest.raises(errors.SnapshotNotFoundError, match="gone"):
+                await waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_fork_waits_for_room_for_all_on_its_server():
+    async def scenario():
+        where = platform(slots=3)
+        async with opened(where, slots_per_container=3) as pool:
+            lease, other = await pool.lease(), await pool.lease()
+            await lease.write_file("file", b"1")
+            with pytest.raises(errors.LeaseTimeoutError):
+                await lease.fork(2, timeout=0.05)
+            forking = asyncio.create_task(lease.fork(2))
+            await until(lambda: pool.statistics().waiting == 1)
+            await other.aclose()
+            copies = await forking
+            assert [copy.server for copy in copies] == [lease.server] * 2
+            assert [await copy.read_file("file") for copy in copies] == [b"1"] * 2
+            assert pool.statistics().leased == 3
+
+    asyncio.run(scenario())
+
+
+def test_two_hundred_leases_over_four_servers_never_share_a_slot():
+    async def scenario():
+        where = platform(slots=50)
+        held: dict[str, set[str]] = {}
+        most = 0
+
+        async def use(pool):
+            nonlocal most
+            async with await pool.lease(timeout=60) as lease:
+                mine = held.setdefault(lease.server, set())
+                assert lease.id not in mine
+                mine.add(lease.id)
+                assert len(mine) <= 50
+                most = max(most, sum(map(len, held.values())))
+                await lease.exec(["true"])
+                await asyncio.sleep(0)
+                mine.remove(lease.id)
+
+        async with opened(where, slots_per_container=50, max_containers=4) as pool:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(400):
+                    group.create_task(use(pool))
+            leases = [await pool.lease() for _ in range(200)]
+            assert len(where.servers) == 4
+            assert len({lease.id for lease in leases}) == 200
+            assert most <= 200
+        assert not where.servers
+
+    asyncio.run(scenario())
+
+
+def test_a_driver_that_fails_leaves_nothing_when_it_closes():
+    async def scenario():
+        where = platform()
+        pool = PoolBackend(where, config(), connect=where.connect)
+
+        async def fail():
+            async with pool:
+                await pool.lease()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        assert not where.servers
+        with pytest.raises(errors.BackendStateError):
+            await pool.lease()
+        await pool.aclose()
 
     asyncio.run(scenario())

@@ -1,7 +1,7 @@
-"""A platform in this process: servers that are local backends, and the faults of platforms.
+"""A platform in this process: servers that are backends, and the faults of platforms.
 
 `MemoryPlatform` is a `Provider` and the way to connect to its servers, so that a pool can be
-tested without a network: two pools on one platform see the same servers. Slots are real.
+tested without a network; two pools on one platform see the same servers.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class MemoryLink:
         server.check()
         if server.draining:
             raise errors.ServerError(f"server {server.name} is draining")
-        lease = await server.backend.lease(timeout=timeout)
+        lease = await server.backend.lease(timeout=timeout, lifetime=lifetime, snapshot=snapshot)
         self._mine.add(lease)
         server.leases[lease.id] = lease
         return lease
