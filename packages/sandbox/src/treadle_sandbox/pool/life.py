@@ -133,10 +133,10 @@ class Life:
     async def _create(self) -> ServerAddress:
         name, provider = self.server.name, self._around.provider
         try:
-            return await provider.create(name, self._token)
+            return await within(
+                self._around.config.start_timeout, provider.create(name, self._token), "create"
+            )
         except errors.SandboxError as error:
-            raise errors.ServerStartError(f"{provider.kind} can't start {name}: {error}") from error
-        except OSError as error:
             raise errors.ServerStartError(f"{provider.kind} can't start {name}: {error}") from error
 
     async def _reach(self, address: ServerAddress) -> Link:
