@@ -259,13 +259,13 @@ class Life:
         around, server = self._around, self.server
         around.ended(self)
         link, self.link = self.link, None
+        if not self.keep and (self.started or not self.adopted):
+            await self._remove()
         if link is not None:
             try:
                 await self._ask(link.aclose(), "close")
             except errors.SandboxError as error:
                 server.cause = server.cause or str(error)
-        if not self.keep and (self.started or not self.adopted):
-            await self._remove()
         around.changed()
 
     async def _remove(self) -> None:
