@@ -74,6 +74,11 @@ class RemoteBackend:
         await self.aclose()
 
     @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._transport.url
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the server's backend really gives."""
         if self._capabilities is None:

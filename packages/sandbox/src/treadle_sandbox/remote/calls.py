@@ -16,6 +16,7 @@ GRACE = 30.0
 """Seconds that an answer may take above what the call itself may."""
 _END_TIMEOUT = 30.0
 _LONGEST = 10_000_000.0
+_JSON = b"content-type: application/json\r\n"
 Result = TypeVar("Result")
 
 
@@ -46,6 +47,7 @@ class LeaseCalls:
         body: bytes = b"",
         *,
         method: bytes = b"POST",
+        kind: bytes = b"",
         timeout: float,
         **query: Any,
     ) -> Reply:
@@ -53,7 +55,7 @@ class LeaseCalls:
         self._count += 1
         key = f"{self._prefix}-{self._count}"
         path = self._path + (target + _query(query) if query else target).encode("ascii")
-        head = b"%bidempotency-key: %b\r\n" % (self._head, key.encode("ascii"))
+        head = b"%bidempotency-key: %b\r\n%b" % (self._head, key.encode("ascii"), kind)
         limit = (timeout if 0 < timeout < _LONGEST else 0.0) + GRACE
         try:
             reply = await self._send(method, path, head=head, body=body, timeout=limit)
@@ -65,7 +67,7 @@ class LeaseCalls:
     async def post_json(self, target: str, value: Any = None, *, timeout: float) -> Reply:
         """Make a call with a JSON body."""
         body = b"" if value is None else wire.dump_json(value)
-        return await self.change(target, body, timeout=timeout)
+        return await self.change(target, body, kind=_JSON, timeout=timeout)
 
     async def _end(self, key: str) -> None:
         path = self._path + f"/calls/{key}".encode("ascii")
