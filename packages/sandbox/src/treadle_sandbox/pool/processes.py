@@ -123,9 +123,9 @@ class ProcessProvider:
     def _find_process(folder: Path) -> int | None:
         """Return the id of a server's process, if it is still the one that was started."""
         words = _read(folder / "process").split()
-        if len(words) != 2 or start_time(int(words[0])) != words[1]:
-            return None
-        return int(words[0])
+        if len(words) != 2:
+            return _search(folder)
+        return int(words[0]) if start_time(int(words[0])) == words[1] else None
 
     async def find(self) -> tuple[str, ...]:
         """Return the names of the servers that have a folder."""
@@ -143,6 +143,8 @@ class ProcessProvider:
         """Return how a server ended and the end of its log; None while it runs."""
         folder = self._servers / name
         child = self._children.get(name)
+        if child is None and not (folder / "process").exists():
+            return None
         if (child is None or child.returncode is None) and self._find_process(folder) is not None:
             return None
         status = "its process is gone"
@@ -160,6 +162,16 @@ class ProcessProvider:
             await self.remove(name)
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary = None
+
+
+def _search(folder: Path) -> int | None:
+    """Return the server of a driver that died before it noted the process."""
+    wanted = os.fsencode(folder / "address")
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted in (path / "cmdline").read_bytes().split(b"\0"):
+                return int(path.name)
+    return None
 
 
 def _environment() -> dict[str, str]:
