@@ -23,7 +23,8 @@ from treadle_sandbox.pool.provider import ServerAddress
 
 _COMMAND = (sys.executable, "-m", "treadle_sandbox", "serve")
 _POLL = 0.02
-_TERM_GRACE = 10.0
+_SIGNALS = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0))
+"""The first lets a server end when it has no lease, the second also when it has."""
 _LOG_TAIL = 2000
 
 
@@ -109,7 +110,7 @@ class ProcessProvider:
 
     async def _end(self, name: str, process: int) -> None:
         began = start_time(process)
-        for number, patience in ((signal.SIGTERM, _TERM_GRACE), (signal.SIGKILL, _TERM_GRACE)):
+        for number, patience in _SIGNALS:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
             with contextlib.suppress(TimeoutError):
