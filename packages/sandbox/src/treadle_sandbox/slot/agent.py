@@ -27,8 +27,8 @@ class Agent:
         self._root: str = config["root"]
         self._requests = frames.RequestReader()
         self._loop = loop = Loop(control)
-        setting = {"users": config.get("users", {}), "limits": {}, "root": self._root}
-        self._setting: dict[str, Any] = setting
+        setting: dict[str, Any] = {"limits": {}, "root": self._root}
+        self._setting = setting
         self._commands = Commands(loop, setting)
         self._sessions = Sessions(loop, setting)
         self._background = Background(loop, setting)

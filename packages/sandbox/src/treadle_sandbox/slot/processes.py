@@ -1,4 +1,4 @@
-"""Process trees that can't slip away, resource limits, and the users of a slot."""
+"""Process trees that can't slip away, and resource limits."""
 
 # pathlib would double the start-up time of a slot.
 # ruff: noqa: PTH123, PTH208
@@ -19,15 +19,6 @@ def adopt_orphans() -> None:
         from treadle_sandbox.slot import linux
 
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-
-
-def become(user: str, users: "dict[str, int]") -> None:
-    """Take the user and group id of one of the slot's users, for good."""
-    number = users[user]
-    if number != os.geteuid():
-        os.setgroups([])
-        os.setresgid(number, number, number)
-        os.setresuid(number, number, number)
 
 
 def limit(name: str, value: int) -> None:
@@ -67,7 +58,8 @@ def _below(root: int) -> "list[int]":
     return [process for process in found if process in parents]
 
 
-def _signal(processes: "list[int]", number: int) -> None:
+def signal_all(processes: "list[int]", number: int) -> None:
+    """Signal processes, or groups as negative numbers; those that are gone don't matter."""
     for process in processes:
         try:
             os.kill(process, number)
@@ -93,7 +85,7 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
     if not IS_LINUX:
         return _kill_group(root)
     if not spare_root:
-        _signal([root], signal.SIGSTOP)
+        signal_all([root], signal.SIGSTOP)
     for attempt in range(_ROUNDS):
         # Asked before looking: a signal takes a moment to arrive, until then the root may fork.
         still = spare_root or _is_still(root)
@@ -103,11 +95,11 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
             continue
         if not alive:
             if not spare_root:
-                _signal([root], signal.SIGKILL)
+                signal_all([root], signal.SIGKILL)
             return True
-        _signal(alive, signal.SIGSTOP)
+        signal_all(alive, signal.SIGSTOP)
         if attempt % 2:
-            _signal(alive, signal.SIGKILL)
+            signal_all(alive, signal.SIGKILL)
         if attempt > 2:
             time.sleep(0.002)
     return False

@@ -16,13 +16,16 @@ from collections.abc import Awaitable, Callable
 from treadle_sandbox.backend import Backend
 from treadle_sandbox.records import Isolation
 from treadle_sandbox.testing import (
+    archives,
     commands,
     confinement,
     files,
     floor,
+    jobs,
     leases,
     neighbours,
     planted,
+    sessions,
 )
 from treadle_sandbox.testing.fake import FakeBackend, FakeCall, script_of
 from treadle_sandbox.testing.levels import backend_at, other_levels
@@ -31,7 +34,10 @@ Check = Callable[[Backend], Awaitable[None]]
 
 CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
+    *sessions.CHECKS,
+    *jobs.CHECKS,
     *files.CHECKS,
+    *archives.CHECKS,
     *planted.CHECKS,
     *floor.CHECKS,
     *leases.CHECKS,
