@@ -5,10 +5,10 @@ import re
 
 LONGEST_STOP = 32
 """Most characters of what ends a value without quotes."""
-BARE_LIMIT = 1_024
-"""Most characters that are held back of a value without quotes and the beginning of its end."""
-BARE_MOST = BARE_LIMIT - LONGEST_STOP
-"""Most characters of such a value."""
+BARE_MOST = 1_024
+"""Most characters of a value without quotes."""
+BARE_LIMIT = BARE_MOST + LONGEST_STOP
+"""Most characters that are held back of such a value and the beginning of its end."""
 RUN = 4_096
 """Most characters that are tried at once."""
 _SHORT_RUN = 48
