@@ -6,13 +6,13 @@ uv run python benchmarks/parsers/hostile.py [--formats hermes,glm45] [--size 102
 
 Each text is one unit over and over, at the beginning of a message or inside a call: brackets,
 quotes, backslashes, white space, whole markers, markers that miss a character, calls that break
-off. Each is parsed whole and in pieces of 64 characters; times are of the processor. A sixteenth
-and a quarter of a text speak for the whole where their growth leaves no doubt; `--full` parses
-everything.
+off. Each is parsed whole and in pieces of 64 characters; times are of the processor. Parts
+of a text speak for the whole where their growth leaves no doubt; `--full` parses everything.
 """
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -168,15 +168,21 @@ def estimate(
     """Return the seconds that `size` characters must take, from parts of them; None when that
     isn't sure.
 
-    A sixteenth that is quick enough even if time grows with the square of the size is enough.
-    Else time is taken to grow on as it does from a sixteenth to a quarter.
+    A part that is quick enough even if time grows with the square of the size is enough. Else time
+    is taken to grow on as it does from one part to the next, with room for growth that doesn't show
+    yet: the smaller the parts, the more.
     """
-    sixteenth = timed(partial(parse, text.text(size // 16)))
-    if sixteenth * 256 < limit:
-        return sixteenth * 16
-    quarter = timed(partial(parse, text.text(size // 4)))
-    expected = quarter * max(quarter / sixteenth, 4)
-    return expected if expected < limit * SURE else None
+    last = 0.0
+    for part, room in ((64, 0.0), (16, 0.5), (4, SURE)):
+        took = timed(partial(parse, text.text(size // part)))
+        if took * part * part < limit:
+            return took * part
+        steps = math.log(part, 4)
+        expected = took * max(took / last, 4) ** steps if last else limit
+        if expected < limit * room:
+            return expected
+        last = took
+    return None
 
 
 def measure(name: str, size: int, limit: float, *, full: bool) -> list[Result]:

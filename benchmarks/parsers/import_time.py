@@ -3,7 +3,7 @@
 uv run python benchmarks/parsers/import_time.py [--runs 20] [--limit 50]
 
 Prints the median, least and most milliseconds of whole processes that do nothing, import the
-package, take `get_parser` from it, and parse a call; ends with 1 when even the quickest process that
+package, take `get_parser` from it, and parse a call; ends with 1 when even the quickest that
 takes `get_parser` is over the limit. Modules are compiled before, in a folder of their own, as they
 are once a package has been used.
 """
