@@ -26,7 +26,7 @@ COUNTER = "k777"
 PIECE = 64
 """Characters of a piece of the streamed text."""
 SURE = 0.7
-"""The part of the limit below which one run, or an estimate, is believed."""
+"""The part of the limit below which an estimate is believed."""
 
 UNITS = (
     *("<", ">", "{", "[", "(", "]", '"', "'", "\\", "`", "&", "=", ":", ",", " ", "\n", "\r"),
@@ -151,13 +151,13 @@ def timed(run: Callable[[], object]) -> float:
 
 def seconds(parse: Callable[[str], object], text: Hostile, size: int, limit: float) -> float:
     """Return the seconds that `size` characters of `text` take: the best of three runs, or the
-    first that is well below the limit.
+    first that is below the limit.
     """
     written = text.text(size)
     best = float("inf")
     for _ in range(3):
         best = min(best, timed(partial(parse, written)))
-        if best < limit * SURE:
+        if best < limit:
             break
     return best
 
@@ -181,6 +181,8 @@ def estimate(
         expected = took * max(took / last, 4) ** steps if last else limit
         if expected < limit * room:
             return expected
+        if last and expected > limit:
+            break
         last = took
     return None
 
