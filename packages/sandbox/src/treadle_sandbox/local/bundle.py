@@ -13,8 +13,9 @@ from importlib import resources
 from treadle_sandbox.slot import frames
 
 _MODULES = (
-    *("linux", "seccomp", "frames", "output", "jobs", "files", "processes", "confine"),
-    *("grants", "rights", "agent", "main"),
+    *("linux", "seccomp", "frames", "output", "streams", "files", "processes", "confine"),
+    *("grants", "rights", "loop", "supervisors", "commands", "shells", "sessions"),
+    *("background", "archives", "workers", "wayout", "agent", "main"),
     *("mounts", "notes", "layer", "template", "volume", "shelf", "users", "birth", "keeper"),
     "guard",
 )

@@ -39,6 +39,10 @@ class Replacement(Generic[_Made]):
     @abstractmethod
     def _check_open(self) -> None: ...
 
+    @abstractmethod
+    def _attach(self, slot: Slot) -> None:
+        """Use a new slot from now on."""
+
     async def snapshot(self) -> Snapshot:
         """Keep the files of the slot as they are now; processes go on."""
         self._check_open()
@@ -71,7 +75,7 @@ class Replacement(Generic[_Made]):
                 raise errors.SlotStartError(
                     f"lease {self.id}: the old slot didn't end; close the lease"
                 )
-            self._slot = slot
+            self._attach(slot)
 
 
 async def _wait(ending: "asyncio.Future[bool]") -> bool:
