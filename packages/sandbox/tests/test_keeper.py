@@ -22,6 +22,7 @@ from treadle_sandbox.local.kept import KeptSlots
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.root import Interpreter, plan_root
 from treadle_sandbox.local.source import Order
+from treadle_sandbox.local.surroundings import Surroundings
 from treadle_sandbox.testing import backend_at
 from treadle_sandbox.testing.levels import LIMITS
 
@@ -182,14 +183,17 @@ def test_each_kind_of_rights_builds_verified_slots_with_layers(method):
             slots=2,
         )
         source = KeptSlots(method, site, first_id=700_000_000)
+        around = Surroundings(LIMITS, ())
+        await around.open()
         try:
             try:
-                slot = await source.start(Order(index=0, timeout=20))
+                slot = await source.start(Order(index=0, timeout=20, fence=around.around(0)))
             except SlotStartError as error:
                 pytest.skip(str(error))
             assert source.features.verifier_user == (method.rights != "single")
             snapshot = await slot.snapshot()
-            other = await source.start(Order(index=1, timeout=20, snapshot=snapshot))
+            order = Order(index=1, timeout=20, fence=around.around(1), snapshot=snapshot)
+            other = await source.start(order)
             await source.discard(snapshot)
             assert await slot.stop()
             assert await other.stop()
@@ -197,29 +201,7 @@ def test_each_kind_of_rights_builds_verified_slots_with_layers(method):
         finally:
             assert await source.aclose()
             assert await source.aclose()
-
-    asyncio.run(main())
-
-
-def test_a_slot_joins_the_groups_of_its_order_first(options, tmp_path):
-    async def main():
-        interpreter = Interpreter.find(None)
-        root = plan_root(interpreter, (), network=False)
-        site = Site(interpreter=interpreter, root=root, limits=LIMITS, network=False, slots=1)
-        source = KeptSlots(list_kinds()[0], site, first_id=700_000_000)
-        group = os.open(tmp_path / "cgroup.procs", os.O_WRONLY | os.O_CREAT)
-        try:
-            order = Order(index=0, timeout=20, groups=(group,), port=3128)
-            slot = await source.start(order)
-            assert (tmp_path / "cgroup.procs").read_text() == "0"
-            port = slot.take_port()
-            assert port >= 0
-            os.close(port)
-            assert slot.take_port() == -1
-            assert await slot.stop()
-        finally:
-            os.close(group)
-            await source.aclose()
+            assert await around.aclose()
 
     asyncio.run(main())
 
