@@ -100,11 +100,11 @@ class Keeper:
                 async with asyncio.timeout(timeout):
                     await self._loop.sock_sendall(program, data)
                     self.features = (await greeting).note
+            except TimeoutError as error:
+                raise SlotStartError(f"no keeper of slots within {timeout:g} s") from error
             except (OSError, SlotLostError) as error:
                 reason = await self._reason()
                 raise SlotStartError(f"the keeper of slots ended: {reason or error}") from error
-            except TimeoutError as error:
-                raise SlotStartError(f"no keeper of slots within {timeout:g} s") from error
 
     async def _reason(self) -> str:
         with contextlib.suppress(TimeoutError):

@@ -20,7 +20,7 @@ from treadle_sandbox.slot import frames
 _KILL_TIMEOUT = 60.0
 
 
-class LocalLease(CommandCalls, FileCalls, Replacement):
+class LocalLease(CommandCalls, FileCalls, Replacement["LocalLease"]):
     """A slot in use. `LocalBackend.lease` makes it."""
 
     def __init__(
