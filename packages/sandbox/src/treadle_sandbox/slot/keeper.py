@@ -16,7 +16,7 @@ import signal
 import socket
 from typing import Any
 
-from treadle_sandbox.slot import birth, linux, notes, seccomp, template, volume
+from treadle_sandbox.slot import archives, birth, linux, notes, seccomp, template, volume
 from treadle_sandbox.slot.layer import Copy
 from treadle_sandbox.slot.shelf import Shelf
 from treadle_sandbox.slot.users import UserNamespaces
@@ -55,6 +55,7 @@ class Keeper:
         bases = {base for _, _, base, _, _ in self._config["trees"] if base}
         self._mapped = all(map(self._users.can_map, bases))
         features = {"layered": self._layered, "mapped": self._mapped}
+        archives.preload()
         gc.collect()
         gc.freeze()
         notes.send(self._host, {"id": 0, **features})

@@ -17,15 +17,18 @@ from collections.abc import Awaitable, Callable
 from treadle_sandbox.backend import Backend
 from treadle_sandbox.records import Isolation
 from treadle_sandbox.testing import (
+    archives,
     commands,
     confinement,
     egress,
     files,
     floor,
+    jobs,
     leases,
     neighbours,
     planted,
     resources,
+    sessions,
 )
 from treadle_sandbox.testing.fake import FakeBackend, FakeCall, script_of
 from treadle_sandbox.testing.levels import backend_at, other_levels
@@ -34,7 +37,10 @@ Check = Callable[[Backend], Awaitable[None]]
 
 CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
+    *sessions.CHECKS,
+    *jobs.CHECKS,
     *files.CHECKS,
+    *archives.CHECKS,
     *planted.CHECKS,
     *floor.CHECKS,
     *leases.CHECKS,
