@@ -1,4 +1,4 @@
-"""One typed configuration per backend.
+"""One typed configuration per backend; `treadle_sandbox.factory` makes the backend of one.
 
 `LocalConfig` describes slots of this machine, the others a pool of sandbox servers: `DockerConfig`,
 `SingularityConfig`, `NomadConfig`, `ModalConfig` and `ProcessConfig` share the fields of
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from treadle_sandbox.errors import ConfigError
 from treadle_sandbox.records import Limits
@@ -20,6 +20,9 @@ from treadle_sandbox.validation import (
     require_not_negative,
     require_positive,
 )
+
+if TYPE_CHECKING:
+    from treadle_sandbox.backend import Backend
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _ALLOWED = re.compile(r"[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}")
@@ -87,8 +90,10 @@ class PoolConfig(SlotConfig):
     """How many servers may be starting at one time."""
     start_timeout: float = 120.0
     """How long a server may take from its creation to its first healthy answer."""
+    prepare_timeout: float = 1800.0
+    """How long the platform may take at the start of the pool: it may build or fetch an image."""
     provider_timeout: float = 60.0
-    """The longest that one call of the platform may take, `create` apart."""
+    """The longest that another call of the platform may take."""
     health_check_interval: float = 5.0
     health_timeout: float = 5.0
     quarantine_after: int = 3
@@ -127,6 +132,7 @@ class PoolConfig(SlotConfig):
             "creations_per_second",
             "max_starting",
             "start_timeout",
+            "prepare_timeout",
             "provider_timeout",
             "health_check_interval",
             "health_timeout",
@@ -301,3 +307,10 @@ class ModalConfig(PoolConfig):
                 f"expiry_margin is {self.expiry_margin:g}, not below max_lifetime, which is "
                 f"{self.max_lifetime:g}: every sandbox would be replaced at once"
             )
+
+
+def backend_from_config(config: "LocalConfig | PoolConfig | Mapping[str, Any]") -> "Backend":
+    """Return the backend of a configuration; see `treadle_sandbox.factory`."""
+    from treadle_sandbox import factory
+
+    return factory.backend_from_config(config)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from treadle_sandbox.backend import Lease
 from treadle_sandbox.pool.provider import ServerAddress
-from treadle_sandbox.records import Capabilities, Snapshot
+from treadle_sandbox.records import Capabilities, Snapshot, Statistics
 
 
 class Health(Protocol):
@@ -73,7 +73,7 @@ class Link(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Tell the server to give no more leases."""
+        """Tell the server to give no more leases and to end after the last one."""
         ...
 
     async def list_leases(self) -> Sequence[LeaseEntry]:
@@ -82,6 +82,10 @@ class Link(Protocol):
 
     async def close_lease(self, name: str) -> None:
         """Close a lease of any driver."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Return what this driver did there."""
         ...
 
     async def aclose(self) -> None:

@@ -13,7 +13,7 @@ _PROC = Path("/proc")
 
 def make_owner() -> str:
     """Return a label for this process, unique for each call."""
-    return f"{_machine()}:{os.getpid()}:{_start_time(os.getpid())}:{secrets.token_hex(4)}"
+    return f"{_machine()}:{os.getpid()}:{start_time(os.getpid())}:{secrets.token_hex(4)}"
 
 
 def owner_is_dead(label: str) -> bool:
@@ -21,7 +21,7 @@ def owner_is_dead(label: str) -> bool:
     parts = label.split(":")
     if len(parts) != 4 or not parts[0] or parts[0] != _machine() or not parts[1].isdecimal():
         return False
-    return _start_time(int(parts[1])) != parts[2]
+    return start_time(int(parts[1])) != parts[2]
 
 
 def _machine() -> str:
@@ -34,7 +34,7 @@ def _machine() -> str:
     return f"{boot}/{''.join(filter(str.isdecimal, space))}"
 
 
-def _start_time(process: int) -> str:
+def start_time(process: int) -> str:
     """Return when a process began, in the kernel's ticks; empty when it is gone or a zombie."""
     try:
         text = (_PROC / str(process) / "stat").read_text()

@@ -1,7 +1,7 @@
-"""A platform in this process: servers that are local backends, and the faults of platforms.
+"""A platform in this process: servers that are backends, and the faults of platforms.
 
 `MemoryPlatform` is a `Provider` and the way to connect to its servers, so that a pool can be
-tested without a network: two pools on one platform see the same servers. Slots are real.
+tested without a network; two pools on one platform see the same servers.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from treadle_sandbox import errors
 from treadle_sandbox.backend import Backend, Lease
 from treadle_sandbox.pool.provider import ServerAddress
-from treadle_sandbox.records import Capabilities, Snapshot
+from treadle_sandbox.records import Capabilities, Snapshot, Statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class MemoryLink:
         server.check()
         if server.draining:
             raise errors.ServerError(f"server {server.name} is draining")
-        lease = await server.backend.lease(timeout=timeout)
+        lease = await server.backend.lease(timeout=timeout, lifetime=lifetime, snapshot=snapshot)
         self._mine.add(lease)
         server.leases[lease.id] = lease
         return lease
@@ -112,6 +112,10 @@ class MemoryLink:
     async def close_lease(self, name: str) -> None:
         """Close a lease of any driver."""
         await self._server.leases[name].aclose()
+
+    def statistics(self) -> Statistics:
+        """Return what was done there, by any driver."""
+        return self._server.backend.statistics()
 
     async def aclose(self) -> None:
         """Close this driver's leases."""
