@@ -16,6 +16,7 @@ from typing import Any
 from treadle_sandbox.errors import SlotStartError
 from treadle_sandbox.local.bundle import BOOTSTRAP
 from treadle_sandbox.local.root import WORKDIR, Interpreter, Root, plan_trees
+from treadle_sandbox.network import PROXY_PORT
 from treadle_sandbox.records import Isolation, Limits
 from treadle_sandbox.slot import grants
 
@@ -114,9 +115,7 @@ def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
         "folders": tuple(row[1] for row in trees),
         "trees": trees,
         "inner": tuple(
-            target
-            for _, target in site.root.binds
-            if _is_below(target, {row[1] for row in trees})
+            target for _, target in site.root.binds if _is_below(target, {row[1] for row in trees})
         ),
         "users": plan_users(method, site),
         "allow_root": site.allow_root,
@@ -167,6 +166,7 @@ def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None
             "disk_bytes": site.limits.disk_bytes,
             "files_count": site.limits.disk_files,
             "network": site.network,
+            "way_out_port": PROXY_PORT,
             "host_id": host_id if method.privileged else 0,
             "new_user": method.privileged,
         },
@@ -220,7 +220,9 @@ def verify(report: bytes, method: Method, site: Site) -> None:
     for name in (*_NAMESPACES, *(() if site.network else ("net",))):
         if facts.get(f"ns_{name}", "") in ("", str(Path(f"/proc/self/ns/{name}").readlink())):
             wrong.append(f"the {name} namespace is the host's")
-    top = site.root.top() | {row[1].split("/")[1] for row in plan_trees(site.root, allow_root=site.allow_root)}
+    top = site.root.top() | {
+        row[1].split("/")[1] for row in plan_trees(site.root, allow_root=site.allow_root)
+    }
     strange = set(facts.get("root", "?").split()) - top
     if strange:
         wrong.append(f"the root shows {', '.join(sorted(strange))}")
