@@ -62,7 +62,10 @@ def test_a_terminal_shows_types_resizes_and_scrolls(level):
 def test_a_slot_without_tmux_is_told_so():
     async def main():
         options = {"slots": 1, "env": {"PATH": "/nowhere"}}
-        async with backend_at(Isolation.PROCESS, **options) as backend, await backend.lease() as lease:
+        async with (
+            backend_at(Isolation.PROCESS, **options) as backend,
+            await backend.lease() as lease,
+        ):
             with pytest.raises(UnsupportedError, match="tmux"):
                 await TerminalSession(lease).__aenter__()
             with pytest.raises(UnsupportedError, match="bash"):
