@@ -17,7 +17,7 @@ from treadle_sandbox import (
     Privilege,
     UnsupportedError,
 )
-from treadle_sandbox.slot import archives, files, frames
+from treadle_sandbox.slot import archives, frames
 from treadle_sandbox.slot.shells import quote
 from treadle_sandbox.slot.streams import Stream
 from treadle_sandbox.testing import backend_at
@@ -188,13 +188,19 @@ def test_a_stream_gives_its_last_bytes_by_offset(pieces, keep):
         assert len(data) <= keep
 
 
+def unpack(folder, data):
+    """Unpack; return the error number, 0 for success."""
+    try:
+        archives.unpack(str(folder), "into", data, 1_000_000)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_an_archive_or_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("folder")
-    try:
-        archives.unpack(str(folder), "into", data, 1_000_000)
-    except files.Refused as error:
-        assert error.errno == frames.BAD_ARCHIVE
+    assert unpack(folder, data) in (0, frames.BAD_ARCHIVE)
     assert [path.name for path in folder.iterdir()] in ([], ["into"])
 
 
@@ -209,8 +215,5 @@ def test_a_damaged_archive_writes_nothing_outside(tmp_path_factory, damage, plac
             archive.addfile(info, io.BytesIO(b"data"))
     data = bytearray(buffer.getvalue())
     data[place : place + len(damage)] = damage
-    try:
-        archives.unpack(str(folder), "into", bytes(data), 1_000_000)
-    except OSError as error:
-        assert error.errno is not None
+    assert unpack(folder, bytes(data)) is not None
     assert [path.name for path in folder.iterdir()] in ([], ["into"])
