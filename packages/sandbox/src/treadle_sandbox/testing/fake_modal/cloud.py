@@ -1,0 +1,127 @@
+"""The sandboxes of a stand-in for Modal: each is a real slot of a local backend, or, when its first
+process is our server, a real process of this machine.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from treadle_sandbox.backend import Backend, Lease
+from treadle_sandbox.errors import SandboxError
+from treadle_sandbox.records import ExecResult
+
+SUCCESS, FAILURE, TERMINATED, TIMEOUT, IDLE = 1, 2, 3, 4, 7
+OUTPUT_MOST = 60_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """One command that Modal was asked to run; it starts when its standard input is complete."""
+
+    lease: Lease
+    argv: list[str]
+    env: dict[str, str]
+    workdir: str | None
+    stdin: bytearray = field(default_factory=bytearray)
+    task: asyncio.Task[ExecResult] | None = None
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start(self) -> None:
+        """Begin to wait for its standard input."""
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> ExecResult:
+        await self.complete.wait()
+        return await self.lease.exec(
+            self.argv,
+            stdin=bytes(self.stdin),
+            env=self.env,
+            workdir=self.workdir,
+            timeout=3600,
+            output_limit=OUTPUT_MOST,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeSandbox:
+    """A sandbox between its creation and its end."""
+
+    id: str
+    name: str
+    app: str
+    tags: dict[str, str]
+    created: float
+    ends: float
+    lease: Lease | None = None
+    process: asyncio.subprocess.Process | None = None
+    port: int = 0
+    container_port: int = 0
+    image: str = ""
+    status: int = 0
+    code: int = 0
+    executions: dict[str, Execution] = field(default_factory=dict[str, Execution])
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    proxy: asyncio.Server | None = None
+
+    @property
+    def task_id(self) -> str:
+        """Name of its task, by which commands address it."""
+        return self.id.replace("sb-", "ta-")
+
+    async def end(self, status: int, code: int) -> None:
+        """End it as the platform would, from outside."""
+        if self.ended.is_set():
+            return
+        self.status, self.code = status, code
+        self.ended.set()
+        for execution in self.executions.values():
+            if execution.task is not None:
+                execution.task.cancel()
+        tasks = [each.task for each in self.executions.values() if each.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.lease is not None:
+            await self.lease.aclose()
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+        if self.proxy is not None:
+            self.proxy.close()
+
+
+class FakeCloud:
+    """What the stand-in knows: sandboxes, images, and how it is told to misbehave."""
+
+    def __init__(self, backend: Backend, *, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.backend = backend
+        self.sandboxes: dict[str, FakeSandbox] = {}
+        self.archives: dict[str, bytes] = {}
+        self.creations: list[float] = []
+        self.requests: list[str] = []
+        self.accept_token = "ak-good"
+        self.refuse_creations = 0
+        self.fail_image = ""
+        self.definitions: list[object] = []
+        self.secrets: list[dict[str, str]] = []
+
+    def running(self) -> list[FakeSandbox]:
+        """Return the sandboxes that live."""
+        return [each for each in self.sandboxes.values() if not each.ended.is_set()]
+
+    def named(self, app: str, name: str) -> FakeSandbox | None:
+        """Return the running sandbox of that name."""
+        for each in self.running():
+            if each.name == name and each.app == app:
+                return each
+        return None
+
+    async def tunnel(self, sandbox: FakeSandbox) -> int:
+        """Return the port of a tunnel to a sandbox."""
+        return sandbox.port
+
+    async def aclose(self) -> None:
+        """End everything."""
+        for each in self.running():
+            with contextlib.suppress(SandboxError):
+                await each.end(TERMINATED, 137)

@@ -1,0 +1,109 @@
+"""The command router of the stand-in: commands in a sandbox and their streams."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from grpclib import GRPCError, Status
+from modal_proto import task_command_router_pb2 as router
+
+from treadle_sandbox.errors import SandboxError
+from treadle_sandbox.records import ExecResult
+from treadle_sandbox.testing.fake_modal.cloud import Execution, FakeCloud, FakeSandbox
+
+_PIECE = 1 << 20
+
+
+class Router:
+    """Answers the calls that run commands, each in the slot of its sandbox."""
+
+    streams = frozenset({"TaskExecStdioRead"})
+
+    def __init__(self, cloud: FakeCloud) -> None:
+        self._cloud = cloud
+
+    def _sandbox(self, task_id: str) -> FakeSandbox:
+        sandbox = self._cloud.sandboxes.get(task_id.replace("ta-", "sb-"))
+        if sandbox is None or sandbox.ended.is_set():
+            raise GRPCError(Status.NOT_FOUND, f"task {task_id} has finished")
+        return sandbox
+
+    def _execution(self, request: Any) -> Execution:
+        execution = self._sandbox(request.task_id).executions.get(request.exec_id)
+        if execution is None:
+            raise GRPCError(Status.NOT_FOUND, f"no command {request.exec_id}")
+        return execution
+
+    async def TaskExecStart(self, request: Any, metadata: Mapping[str, str]) -> Any:
+        """Answer the call of this name."""
+        sandbox = self._sandbox(request.task_id)
+        if sandbox.lease is None:
+            raise GRPCError(Status.FAILED_PRECONDITION, "the sandbox runs a server")
+        if request.exec_id not in sandbox.executions:
+            env = {
+                key: value
+                for source in request.secret_sources
+                for key, value in source.env.contents.items()
+            }
+            execution = Execution(
+                lease=sandbox.lease,
+                argv=list(request.command_args),
+                env=env,
+                workdir=request.workdir or None,
+            )
+            execution.start()
+            sandbox.executions[request.exec_id] = execution
+        return router.TaskExecStartResponse()
+
+    async def TaskExecStdinWrite(self, request: Any, metadata: Mapping[str, str]) -> Any:
+        """Answer the call of this name."""
+        execution = self._execution(request)
+        if request.offset <= len(execution.stdin):
+            execution.stdin[request.offset :] = request.data
+        if request.eof:
+            execution.complete.set()
+        return router.TaskExecStdinWriteResponse()
+
+    async def TaskExecStdioRead(self, stream: Any) -> None:
+        """Answer the call of this name."""
+        request = await stream.recv_message()
+        result = await self._result(request)
+        data = result.stderr if request.file_descriptor else result.stdout
+        for start in range(request.offset, len(data), _PIECE):
+            await stream.send_message(
+                router.TaskExecStdioReadResponse(data=data[start : start + _PIECE])
+            )
+
+    async def TaskExecWait(self, request: Any, metadata: Mapping[str, str]) -> Any:
+        """Answer the call of this name."""
+        result = await self._result(request)
+        if result.exit_code > 128 and result.exit_code != 255:
+            return router.TaskExecWaitResponse(signal=result.exit_code - 128)
+        return router.TaskExecWaitResponse(code=result.exit_code)
+
+    async def TaskExecPoll(self, request: Any, metadata: Mapping[str, str]) -> Any:
+        """Answer the call of this name."""
+        execution = self._execution(request)
+        if execution.task is None or not execution.task.done():
+            return router.TaskExecPollResponse()
+        return router.TaskExecPollResponse(code=(await execution.task).exit_code)
+
+    async def _result(self, request: Any) -> ExecResult:
+        task = self._execution(request).task
+        assert task is not None
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise GRPCError(Status.NOT_FOUND, "the sandbox has finished")
+        try:
+            return task.result()
+        except SandboxError as error:
+            raise GRPCError(Status.NOT_FOUND, str(error)) from error
+
+    async def TaskSnapshotFilesystem(self, request: Any, metadata: Mapping[str, str]) -> Any:
+        """Answer the call of this name."""
+        sandbox = self._sandbox(request.task_id)
+        assert sandbox.lease is not None
+        packed = await sandbox.lease.exec(["tar", "-cf", "-", "."], output_limit=100_000_000)
+        name = f"im-{request.snapshot_id.replace('-', '')[:22]}"
+        self._cloud.archives[name] = packed.stdout
+        return router.TaskSnapshotFilesystemResponse(image_id=name)
