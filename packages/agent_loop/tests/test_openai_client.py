@@ -77,3 +77,4 @@ async def test_closing_twice_is_fine():
         client = _client(server)
         await client.aclose()
         await client.aclose()
+        assert client.client.is_closed()

@@ -8,11 +8,11 @@ a turn is still returned whole, and a stream that broke off is an error.
 """
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from treadle_agent_loop.chat_answers import join_stream
 from treadle_agent_loop.chat_session import ChatSession, without_none
+from treadle_agent_loop.closing import Closing
 from treadle_agent_loop.errors import ModelRequestError
 from treadle_agent_loop.http import HttpSettings, HttpStatistics, JsonHttpClient
 from treadle_agent_loop.replies import reading
@@ -23,7 +23,7 @@ _PATH = "/chat/completions"
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
-class ChatClient:
+class ChatClient(Closing):
     """A pooled connection to one OpenAI-compatible server."""
 
     token_exact = False
@@ -64,17 +64,6 @@ class ChatClient:
                 concurrency=concurrency,
             )
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""

@@ -12,11 +12,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 
+from treadle_agent_loop.closing import Closing
 from treadle_agent_loop.errors import ModelRequestError, ModelServerError, ModelTimeoutError
 from treadle_agent_loop.events import EventStream, read_events
 from treadle_agent_loop.limits import AdaptiveLimit
@@ -57,7 +57,7 @@ class HttpStatistics:
     """Requests that may be on the wire at present."""
 
 
-class JsonHttpClient:
+class JsonHttpClient(Closing):
     """Sends JSON requests to one server; safe to share between any number of rollouts."""
 
     def __init__(self, settings: HttpSettings) -> None:
@@ -69,17 +69,6 @@ class JsonHttpClient:
         self._retries = 0
         self._overloads = 0
         self._closed = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""

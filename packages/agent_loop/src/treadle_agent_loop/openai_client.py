@@ -5,10 +5,10 @@ Azure settings. It costs several times the CPU of `ChatClient` for every turn.
 """
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from treadle_agent_loop.chat_session import ChatSession, without_none
+from treadle_agent_loop.closing import Closing
 from treadle_agent_loop.errors import (
     AgentLoopError,
     ModelServerError,
@@ -24,7 +24,7 @@ _OWN = frozenset({"model", "messages", "tools", "temperature", "top_p", "max_tok
 """Fields that the package has parameters for; the others travel in its `extra_body`."""
 
 
-class OpenAIClient:
+class OpenAIClient(Closing):
     """A `ModelClient` over an `openai.AsyncOpenAI`, whose retries and timeouts are its own."""
 
     token_exact = False
@@ -46,17 +46,6 @@ class OpenAIClient:
         self.model = model
         self.parser = get_parser(parser) if parser is not None else None
         self.extra_body: Mapping[str, Any] = dict(extra_body or {})
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""

@@ -9,9 +9,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from treadle_agent_loop.closing import Closing
 from treadle_agent_loop.errors import AgentLoopError
 from treadle_agent_loop.http import HttpSettings, HttpStatistics, JsonHttpClient
 from treadle_agent_loop.model import SamplingParams
@@ -37,7 +36,7 @@ class ServerFacts:
     """How it takes and answers token ids."""
 
 
-class TokenClient:
+class TokenClient(Closing):
     """A pooled connection to one token-exact engine."""
 
     token_exact = True
@@ -86,17 +85,6 @@ class TokenClient:
         self._asking = asyncio.Lock()
         self.pace = Turnstile()
         """What the sessions pass before they render, encode or parse."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""

@@ -1,4 +1,4 @@
-"""One typed configuration per backend.
+"""One typed configuration per backend; `treadle_sandbox.factory` makes the backend of one.
 
 `LocalConfig` describes slots of this machine, the others a pool of sandbox servers: `DockerConfig`,
 `SingularityConfig`, `NomadConfig`, `ModalConfig` and `ProcessConfig` share the fields of
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from treadle_sandbox.errors import ConfigError
 from treadle_sandbox.records import Limits
@@ -20,6 +20,9 @@ from treadle_sandbox.validation import (
     require_not_negative,
     require_positive,
 )
+
+if TYPE_CHECKING:
+    from treadle_sandbox.backend import Backend
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _ALLOWED = re.compile(r"[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}")
@@ -103,6 +106,10 @@ class PoolConfig(SlotConfig):
     """A server that hears of no driver for so long ends itself. 0: never."""
     expiry_margin: float = 120.0
     """How long before its platform ends a server it is drained and replaced."""
+    purge_on_start: bool = False
+    """Whether servers of this pool that exist already are ended instead of taken over."""
+    purge_on_shutdown: bool = True
+    """Whether servers are ended with the pool, unless another driver has leases there."""
     secret: str | None = field(default=None, repr=False)
     """What the servers' tokens are derived from. By default a random one, kept in `state`."""
     state: Path | None = None
@@ -297,3 +304,10 @@ class ModalConfig(PoolConfig):
                 f"expiry_margin is {self.expiry_margin:g}, not below max_lifetime, which is "
                 f"{self.max_lifetime:g}: every sandbox would be replaced at once"
             )
+
+
+def backend_from_config(config: "LocalConfig | PoolConfig | Mapping[str, Any]") -> "Backend":
+    """Return the backend of a configuration; see `treadle_sandbox.factory`."""
+    from treadle_sandbox import factory
+
+    return factory.backend_from_config(config)

@@ -1,7 +1,7 @@
 """What a sandbox takes and gives, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -205,3 +205,15 @@ class Statistics:
     timeouts: int
     failures: Mapping[str, int]
     """Infrastructure failures by the name of their error."""
+    servers: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Sandbox servers by state; empty where the backend has none."""
+    created: int = 0
+    """Servers that were created and became ready."""
+    adopted: int = 0
+    """Servers of another driver that were taken over."""
+    removed: int = 0
+    start_failures: int = 0
+    """Servers that didn't become ready."""
+    waited_seconds: float = 0.0
+    """Time that callers of `lease` waited, in all."""
+    longest_wait: float = 0.0

@@ -61,8 +61,12 @@ class HostWorkspace:
 
     async def aclose(self) -> None:
         """End what still runs and delete the folder; safe to call twice."""
-        await asyncio.to_thread(_end_processes, f"{_MARK}={self._folder}".encode())
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        # One thread that runs to its end: cancelling here must not leave the folder.
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        _end_processes(f"{_MARK}={self._folder}".encode())
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def exec(
         self,

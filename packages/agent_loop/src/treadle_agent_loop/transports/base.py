@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 from treadle_agent_loop.errors import ModelServerError, TokenProtocolError
 from treadle_agent_loop.model import SamplingParams
 from treadle_agent_loop.replies import reading
+from treadle_agent_loop.serving import turn_seed
 
 _LAST_ID = 2**32 - 1
 """What a tokenizer can decode."""
@@ -61,6 +62,27 @@ class TokenTransport(Protocol):
         None when it can't be had. Same errors as `sample`.
         """
         ...
+
+
+def sampling_fields(
+    sampling: SamplingParams, turn: int, *, most: str = "max_tokens", seed: str = "seed"
+) -> dict[str, Any]:
+    """Return the parameters that every engine takes; `most` and `seed` are its names for the two
+    that differ.
+    """
+    fields: dict[str, Any] = {
+        most: sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "skip_special_tokens": False,
+    }
+    if sampling.stop:
+        fields["stop"] = list(sampling.stop)
+    if sampling.stop_token_ids:
+        fields["stop_token_ids"] = list(sampling.stop_token_ids)
+    if sampling.seed is not None:
+        fields[seed] = turn_seed(sampling.seed, turn)
+    return fields
 
 
 async def detect_logprobs_mode(transport: TokenTransport, prompt: Sequence[int]) -> str:

@@ -13,12 +13,12 @@ from treadle_agent_loop.errors import ModelServerError, TokenProtocolError
 from treadle_agent_loop.http import JsonHttpClient
 from treadle_agent_loop.model import FinishReason, SamplingParams
 from treadle_agent_loop.replies import reading
-from treadle_agent_loop.serving import turn_seed
 from treadle_agent_loop.transports.base import (
     Completion,
     check_echo,
     read_ids,
     read_numbers,
+    sampling_fields,
     weight_version,
 )
 
@@ -40,19 +40,8 @@ class SglangGenerate:
         self, prompt: Sequence[int], sampling: SamplingParams, *, turn: int = 0
     ) -> Completion:
         """Sample one continuation; see `TokenTransport.sample`."""
-        parameters: dict[str, Any] = {
-            "max_new_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "skip_special_tokens": False,
-            "no_stop_trim": True,
-        }
-        if sampling.stop:
-            parameters["stop"] = list(sampling.stop)
-        if sampling.stop_token_ids:
-            parameters["stop_token_ids"] = list(sampling.stop_token_ids)
-        if sampling.seed is not None:
-            parameters["sampling_seed"] = turn_seed(sampling.seed, turn)
+        names = {"most": "max_new_tokens", "seed": "sampling_seed"}
+        parameters = {**sampling_fields(sampling, turn, **names), "no_stop_trim": True}
         started = time.monotonic()
         answer = await self._post(prompt, parameters)
         seconds = time.monotonic() - started

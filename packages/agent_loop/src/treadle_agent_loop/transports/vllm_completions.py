@@ -7,13 +7,14 @@ from typing import Any, cast
 from treadle_agent_loop.http import JsonHttpClient
 from treadle_agent_loop.model import FinishReason, SamplingParams
 from treadle_agent_loop.replies import reading
-from treadle_agent_loop.serving import post_for_model, turn_seed
+from treadle_agent_loop.serving import post_for_model
 from treadle_agent_loop.transports.base import (
     Completion,
     check_echo,
     first_choice,
     read_ids,
     read_numbers,
+    sampling_fields,
     weight_version,
 )
 
@@ -37,23 +38,14 @@ class VllmCompletions:
         self, prompt: Sequence[int], sampling: SamplingParams, *, turn: int = 0
     ) -> Completion:
         """Sample one continuation; see `TokenTransport.sample`."""
-        payload: dict[str, Any] = {
+        payload = {
             "model": self._model,
             "prompt": list(prompt),
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
             "n": 1,
             "logprobs": 1,
             "return_token_ids": True,
-            "skip_special_tokens": False,
+            **sampling_fields(sampling, turn),
         }
-        if sampling.stop:
-            payload["stop"] = list(sampling.stop)
-        if sampling.stop_token_ids:
-            payload["stop_token_ids"] = list(sampling.stop_token_ids)
-        if sampling.seed is not None:
-            payload["seed"] = turn_seed(sampling.seed, turn)
         started = time.monotonic()
         answer = await post_for_model(self._http, _PATH, payload)
         seconds = time.monotonic() - started

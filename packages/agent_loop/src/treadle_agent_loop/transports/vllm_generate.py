@@ -11,13 +11,14 @@ from typing import Any, cast
 from treadle_agent_loop.http import JsonHttpClient
 from treadle_agent_loop.model import FinishReason, SamplingParams
 from treadle_agent_loop.replies import reading
-from treadle_agent_loop.serving import post_for_model, turn_seed
+from treadle_agent_loop.serving import post_for_model
 from treadle_agent_loop.transports.base import (
     Completion,
     check_echo,
     first_choice,
     read_ids,
     read_numbers,
+    sampling_fields,
     weight_version,
 )
 
@@ -38,21 +39,10 @@ class VllmGenerate:
         self, prompt: Sequence[int], sampling: SamplingParams, *, turn: int = 0
     ) -> Completion:
         """Sample one continuation; see `TokenTransport.sample`."""
-        parameters: dict[str, Any] = {
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "logprobs": 0,  # the sampled token's own, no others beside it
-            "skip_special_tokens": False,
-        }
-        if sampling.stop:
-            parameters["stop"] = list(sampling.stop)
-        else:
+        parameters = sampling_fields(sampling, turn)
+        parameters["logprobs"] = 0  # the sampled token's own, no others beside it
+        if not sampling.stop:
             parameters["detokenize"] = False
-        if sampling.stop_token_ids:
-            parameters["stop_token_ids"] = list(sampling.stop_token_ids)
-        if sampling.seed is not None:
-            parameters["seed"] = turn_seed(sampling.seed, turn)
         started = time.monotonic()
         answer = await self._post(prompt, parameters)
         seconds = time.monotonic() - started

@@ -7,28 +7,63 @@ them under any test runner:
 
     for check in CHECKS:
         asyncio.run(run_check(check, backend))
+
+`FakeBackend` is for tests of code that uses sandboxes: scripted outcomes, files in memory.
 """
 
 from collections.abc import Awaitable, Callable
 
 from treadle_sandbox.backend import Backend
-from treadle_sandbox.testing import commands, confinement, files, leases
+from treadle_sandbox.records import Isolation
+from treadle_sandbox.testing import (
+    commands,
+    confinement,
+    files,
+    floor,
+    leases,
+    neighbours,
+    planted,
+)
+from treadle_sandbox.testing.fake import FakeBackend, FakeCall, script_of
 from treadle_sandbox.testing.levels import backend_at, other_levels
 
 Check = Callable[[Backend], Awaitable[None]]
 
-CHECKS: tuple[Check, ...] = (*commands.CHECKS, *files.CHECKS, *leases.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *commands.CHECKS,
+    *files.CHECKS,
+    *planted.CHECKS,
+    *floor.CHECKS,
+    *leases.CHECKS,
+)
 """What every backend must do, at every level."""
 
-ISOLATION_CHECKS: tuple[Check, ...] = confinement.CHECKS
+ISOLATION_CHECKS: tuple[Check, ...] = (*confinement.CHECKS, *neighbours.CHECKS)
 """Attacks that must fail where a slot is isolated, and leave the slot usable."""
 
 
 async def run_check(check: Check, backend: Backend) -> None:
-    """Run one check and assert that it left no lease behind."""
+    """Run one check and assert that it left no lease behind.
+
+    Raises:
+        ValueError: an attack on a backend without a boundary: it would harm this machine.
+    """
+    level = backend.capabilities.isolation
+    if check in ISOLATION_CHECKS and level < Isolation.NAMESPACES:
+        raise ValueError(f"{check.__name__} attacks the machine itself at the level {level}")
     await check(backend)
     state = backend.statistics()
     assert (state.leased, state.waiting, state.running) == (0, 0, 0), f"left behind: {state}"
 
 
-__all__ = ["CHECKS", "ISOLATION_CHECKS", "Check", "backend_at", "other_levels", "run_check"]
+__all__ = [
+    "CHECKS",
+    "ISOLATION_CHECKS",
+    "Check",
+    "FakeBackend",
+    "FakeCall",
+    "backend_at",
+    "other_levels",
+    "run_check",
+    "script_of",
+]

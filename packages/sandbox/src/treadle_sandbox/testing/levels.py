@@ -19,5 +19,5 @@ def backend_at(level: Isolation, **options: Any) -> LocalBackend:
     Raises on entering:
         IsolationUnavailableError: this machine doesn't offer the level.
     """
-    settings = {"slots": 8, "limits": LIMITS, **options}
+    settings: dict[str, Any] = {"slots": 8, "limits": LIMITS, **options}
     return LocalBackend(min_isolation="auto", exclude=other_levels(level), **settings)
