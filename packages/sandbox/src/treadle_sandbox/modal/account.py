@@ -62,20 +62,24 @@ class ModalAccount:
         """
         config = self._config
         with account_boundary(f"app {self.app_name!r}"):
-            if config.token_id and config.token_secret:
-                self._client = await modal.Client.from_credentials.aio(
-                    config.token_id, config.token_secret
-                )
-                self._own = True
-            else:
-                self._client = await modal.Client.from_env.aio()
             async with asyncio.timeout(config.provider_timeout):
+                await self._connect()
                 self._app = await modal.App.lookup.aio(
                     self.app_name,
                     client=self._client,
                     environment_name=config.environment,
                     create_if_missing=True,
                 )
+
+    async def _connect(self) -> None:
+        config = self._config
+        if config.token_id and config.token_secret:
+            self._client = await modal.Client.from_credentials.aio(
+                config.token_id, config.token_secret
+            )
+            self._own = True
+        else:
+            self._client = await modal.Client.from_env.aio()
 
     async def create(
         self,
