@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from treadle_sandbox.cli.serve import add_serve
 from treadle_sandbox.errors import ConfigError, InvalidCommandError, SandboxError
 
 _FAILED = 3
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_run(commands)
     _add_bench(commands)
+    add_serve(commands)
     return parser
 
 

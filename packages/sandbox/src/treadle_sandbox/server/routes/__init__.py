@@ -1,0 +1,1 @@
+"""The routes of the control plane, one group in each module."""
