@@ -108,7 +108,7 @@ def _docker(config: NomadConfig) -> _Driver:
         "force_pull": config.force_pull,
         "ports": [PORT_LABEL],
         "command": "treadle-sandbox",
-        "args": ["serve", "--host", "0.0.0.0", "--port", str(INNER_PORT), *server_options(config)],  # noqa: S104
+        "args": ["serve", "--host", "0.0.0.0", "--port", str(INNER_PORT), *server_options(config)],
         "pids_limit": 4096,
     }
     if config.min_isolation != "process":
@@ -118,7 +118,7 @@ def _docker(config: NomadConfig) -> _Driver:
 
 def _apptainer(config: NomadConfig) -> _Driver:
     words = ["exec", "--containall", "--no-home", "--dev-bind", "/dev", "/dev"]
-    words += ["--pwd", "/tmp", str(config.singularity_image)]  # noqa: S108 - inside the container
-    words += ["treadle-sandbox", "serve", "--host", "0.0.0.0"]  # noqa: S104 - other nodes reach it
+    words += ["--pwd", "/tmp", str(config.singularity_image)]
+    words += ["treadle-sandbox", "serve", "--host", "0.0.0.0"]
     words += ["--port", f"${{NOMAD_PORT_{PORT_LABEL}}}", *server_options(config)]
     return _Driver("raw_exec", {"command": "apptainer", "args": words})

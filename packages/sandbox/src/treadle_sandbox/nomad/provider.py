@@ -7,8 +7,8 @@ from treadle_sandbox.config import NomadConfig
 from treadle_sandbox.errors import SandboxError, ServerError, ServerStartError
 from treadle_sandbox.nomad.agent import Json, NomadAgent
 from treadle_sandbox.nomad.job import (
-    PORT_LABEL,
     POOL_META,
+    PORT_LABEL,
     SERVER_META,
     TASK,
     build_job,

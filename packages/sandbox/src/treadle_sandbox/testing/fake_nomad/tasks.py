@@ -25,7 +25,7 @@ exec "$@"
 """
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this module
+class _Refused(Exception):
     """A driver can't start the task."""
 
 
