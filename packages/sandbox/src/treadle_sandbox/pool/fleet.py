@@ -34,7 +34,7 @@ class Server:
     peak: int = 0
     """The most of `used` since the last look began."""
     drained: bool = False
-    """Whether it was told to give no more leases, and `foreign` was seen after that."""
+    """Whether the server itself gives no more leases, to any driver."""
     snapshots: set[str] = field(default_factory=set[str])
     """Snapshots this driver keeps there."""
     failures: int = 0
@@ -56,9 +56,14 @@ class Server:
         return max(0, self.slots - self.used - self.foreign)
 
     @property
+    def empty(self) -> bool:
+        """Whether no driver's lease is on it."""
+        return not (self.used or self.foreign)
+
+    @property
     def idle(self) -> bool:
-        """Whether no driver's lease and no snapshot of ours is on it."""
-        return not (self.used or self.foreign or self.snapshots)
+        """Whether it is empty and holds no snapshot of ours."""
+        return self.empty and not self.snapshots
 
     def take(self, count: int) -> None:
         """Reserve slots."""

@@ -101,8 +101,10 @@ class Life:
         if self.keep or self.link is None or not self.started:
             return
         try:
-            await self._ask(self.link.drain(), "drain")
             await self._look(self.link)
+            if not self.server.foreign:
+                await self._ask(self.link.drain(), "drain")
+                await self._look(self.link)
         except errors.SandboxError:
             return
         self.keep = self.server.foreign > 0
@@ -131,10 +133,10 @@ class Life:
     async def _create(self) -> ServerAddress:
         name, provider = self.server.name, self._around.provider
         try:
-            return await provider.create(name, self._token)
+            return await within(
+                self._around.config.start_timeout, provider.create(name, self._token), "create"
+            )
         except errors.SandboxError as error:
-            raise errors.ServerStartError(f"{provider.kind} can't start {name}: {error}") from error
-        except OSError as error:
             raise errors.ServerStartError(f"{provider.kind} can't start {name}: {error}") from error
 
     async def _reach(self, address: ServerAddress) -> Link:
@@ -165,7 +167,7 @@ class Life:
             await self._pause()
             if server.state is ServerState.REMOVING:
                 return
-            if server.state is ServerState.DRAINING and not server.drained:
+            if server.state is ServerState.DRAINING and not server.drained and server.empty:
                 await self._drain(link)
             else:
                 await self._check(link)
@@ -184,13 +186,14 @@ class Life:
             self._woken.clear()
 
     async def _drain(self, link: Link) -> None:
+        """Let the server itself refuse leases; it ends when it has none."""
         try:
             await self._ask(link.drain(), "drain")
         except errors.ServerError:
             await self._fail()
             return
+        self.server.drained = True
         await self._check(link)
-        self.server.drained = not self.server.failures
 
     async def _check(self, link: Link) -> None:
         try:
@@ -256,13 +259,13 @@ class Life:
         around, server = self._around, self.server
         around.ended(self)
         link, self.link = self.link, None
+        if not self.keep and (self.started or not self.adopted):
+            await self._remove()
         if link is not None:
             try:
                 await self._ask(link.aclose(), "close")
             except errors.SandboxError as error:
                 server.cause = server.cause or str(error)
-        if not self.keep and (self.started or not self.adopted):
-            await self._remove()
         around.changed()
 
     async def _remove(self) -> None:

@@ -73,7 +73,7 @@ class Link(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Tell the server to give no more leases."""
+        """Tell the server to give no more leases and to end after the last one."""
         ...
 
     async def list_leases(self) -> Sequence[LeaseEntry]:

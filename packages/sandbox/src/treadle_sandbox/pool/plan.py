@@ -80,8 +80,7 @@ def _idle(lasting: list[Server], waiting: int, now: float, config: PoolConfig) -
 
 def _is_over(server: Server, now: float, config: PoolConfig) -> bool:
     if server.state is ServerState.DRAINING:
-        empty = server.drained and not (server.used or server.foreign)
-        return empty or server.retires(now, 0.0)
+        return (server.drained and server.empty) or server.retires(now, 0.0)
     if server.state is ServerState.QUARANTINED:
         return server.failures >= config.remove_after or server.retires(now, 0.0)
     return False
