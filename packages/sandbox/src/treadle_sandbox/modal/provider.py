@@ -6,6 +6,7 @@ isolation doesn't let our server build namespaces inside, so slots that share a 
 separated as far as `min_isolation` accepts; with one slot a sandbox, Modal is the boundary.
 """
 
+import asyncio
 import importlib.metadata
 
 import modal
@@ -16,9 +17,11 @@ from treadle_sandbox.errors import ConfigError, ServerStartError
 from treadle_sandbox.modal.account import ModalAccount, Room
 from treadle_sandbox.modal.failures import GONE, account_boundary
 from treadle_sandbox.modal.teardown import finish
+from treadle_sandbox.pool.command import TOKEN_VARIABLE, server_options
 from treadle_sandbox.pool.provider import ServerAddress
 
 _PORT = 8642
+_LOG_TIMEOUT, _LOG_MOST = 5.0, 1000
 _PACKAGES = ("git", "tmux", "curl", "jq", "bubblewrap", "procps")
 _REASONS = {
     124: "it reached max_lifetime, or was idle for idle_timeout",
@@ -65,7 +68,7 @@ class ModalProvider:
                 name,
                 (*self._command, *self._arguments()),
                 image=self._image,
-                variables={"TREADLE_SANDBOX_TOKEN": token},
+                variables={TOKEN_VARIABLE: token},
                 ports=(_PORT,),
             )
         except exception.AlreadyExistsError as error:
@@ -78,18 +81,8 @@ class ModalProvider:
             raise
 
     def _arguments(self) -> list[str]:
-        config = self._config
-        words = ["--host", "0.0.0.0", "--port", str(_PORT)]
-        words += ["--slots", str(config.slots_per_container)]
-        words += ["--min-isolation", config.min_isolation]
-        if config.idle_exit:
-            words += ["--idle-exit", f"{config.idle_exit:g}"]
-        if config.network is True:
-            words += ["--network"]
-        elif config.network:
-            for target in config.network:
-                words += ["--network", target]
-        return words
+        host = "0.0.0.0"  # what the tunnel reaches inside the sandbox
+        return ["--host", host, "--port", str(_PORT), *server_options(self._config)]
 
     async def _locate(self, room: Room, token: str) -> ServerAddress:
         seconds = int(self._config.start_timeout)
@@ -133,7 +126,16 @@ class ModalProvider:
         if code is None:
             return None
         reason = _REASONS.get(code, f"its server ended with exit code {code}")
-        return f"Modal sandbox {name!r} ended: {reason}"
+        said = await self._last_words(room)
+        return f"Modal sandbox {name!r} ended: {reason}{': ' if said else ''}{said}"
+
+    async def _last_words(self, room: Room) -> str:
+        try:
+            async with asyncio.timeout(_LOG_TIMEOUT):
+                text = await room.sandbox.stderr.read.aio()
+        except (exception.Error, OSError, TimeoutError):
+            return ""
+        return text.strip()[-_LOG_MOST:]
 
     async def aclose(self) -> None:
         """Close the connection; servers stay."""

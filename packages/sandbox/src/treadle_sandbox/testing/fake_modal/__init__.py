@@ -10,6 +10,8 @@ timeout, lists come in pages, and creations can be refused.
 """
 
 import os
+import ssl
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -25,10 +27,24 @@ from treadle_sandbox.testing.fake_modal.servicer import complete
 
 
 class FakeModal:
-    """The stand-in. `cloud` shows what it did and lets it misbehave."""
+    """The stand-in. `cloud` shows what it did and lets it misbehave.
 
-    def __init__(self, backend: Backend) -> None:
-        self.cloud = FakeCloud(backend, environment={"PATH": os.environ.get("PATH", "")})
+    `certificate` and `key` are files for `localhost`, with which tunnels speak TLS; the program
+    finds our server on `path`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        path: str | None = None,
+    ) -> None:
+        self.cloud = FakeCloud(backend, environment={"PATH": path or os.defpath})
+        if certificate is not None:
+            self.cloud.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.cloud.tls.load_cert_chain(certificate, key)
         self._port = free_port()
         self._server: Server | None = None
 

@@ -4,7 +4,11 @@ process is our server, a real process of this machine.
 
 import asyncio
 import contextlib
+import shutil
+import ssl
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from treadle_sandbox.backend import Backend, Lease
 from treadle_sandbox.errors import SandboxError
@@ -62,6 +66,7 @@ class FakeSandbox:
     executions: dict[str, Execution] = field(default_factory=dict[str, Execution])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     proxy: asyncio.Server | None = None
+    log: Path | None = None
 
     @property
     def task_id(self) -> str:
@@ -94,6 +99,8 @@ class FakeCloud:
 
     def __init__(self, backend: Backend, *, environment: dict[str, str]) -> None:
         self.environment = environment
+        self.folder = Path(tempfile.mkdtemp(prefix="treadle-modal-"))
+        self.tls: ssl.SSLContext | None = None
         self.backend = backend
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.archives: dict[str, bytes] = {}
@@ -117,11 +124,45 @@ class FakeCloud:
         return None
 
     async def tunnel(self, sandbox: FakeSandbox) -> int:
-        """Return the port of a tunnel to a sandbox."""
-        return sandbox.port
+        """Return the port of a tunnel to a sandbox; with a certificate it speaks TLS."""
+        if sandbox.proxy is None:
+
+            async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await _join(reader, writer, sandbox.port)
+
+            sandbox.proxy = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=self.tls)
+        return sandbox.proxy.sockets[0].getsockname()[1]
 
     async def aclose(self) -> None:
         """End everything."""
         for each in self.running():
             with contextlib.suppress(SandboxError):
                 await each.end(TERMINATED, 137)
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Carry bytes both ways between a client and a port of this machine."""
+    try:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        writer.close()
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_pump(reader, inner_writer))
+            group.create_task(_pump(inner_reader, writer))
+    finally:
+        inner_writer.close()
+        writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        else:
+            writer.close()

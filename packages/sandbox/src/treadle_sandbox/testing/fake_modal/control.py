@@ -150,9 +150,18 @@ class Control:
         sandbox.container_port, sandbox.port = port, free_port()
         words = [str(sandbox.port) if word == str(port) else word for word in command]
         words = ["127.0.0.1" if word == "0.0.0.0" else word for word in words]
-        sandbox.process = await asyncio.create_subprocess_exec(
-            *words, env={**self._cloud.environment, **variables}, stdin=asyncio.subprocess.DEVNULL
-        )
+        sandbox.log = self._cloud.folder / f"{sandbox.id}.log"
+        try:
+            with sandbox.log.open("wb") as log:
+                sandbox.process = await asyncio.create_subprocess_exec(
+                    *words,
+                    env={**self._cloud.environment, **variables},
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+        except OSError as error:
+            raise GRPCError(Status.FAILED_PRECONDITION, str(error)) from error
 
     async def _live(self, sandbox: FakeSandbox, seconds: float) -> None:
         process = sandbox.process
@@ -234,15 +243,14 @@ class Control:
     async def SandboxGetTaskIdV2(self, request: Any, metadata: Mapping[str, str]) -> Any:
         """Answer the call of this name."""
         sandbox = self._get(request.sandbox_id)
-        if sandbox.ended.is_set():
+        if sandbox.ended.is_set() and sandbox.process is None:
             result = api.GenericResult(status=sandbox.status, exception="Sandbox already finished")  # type: ignore[arg-type]
             return api.SandboxGetTaskIdResponse(task_result=result)
         return api.SandboxGetTaskIdResponse(task_id=sandbox.task_id)
 
     async def SandboxGetCommandRouterAccess(self, request: Any, metadata: Mapping[str, str]) -> Any:
         """Answer the call of this name."""
-        if self._get(request.sandbox_id).ended.is_set():
-            raise GRPCError(Status.NOT_FOUND, "Sandbox already finished")
+        self._get(request.sandbox_id)
         return api.SandboxGetCommandRouterAccessResponse(jwt=_token(), url=self._url)
 
     async def SandboxTagsSetV2(self, request: Any, metadata: Mapping[str, str]) -> Any:

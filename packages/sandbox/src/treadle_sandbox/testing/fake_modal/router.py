@@ -17,7 +17,7 @@ _PIECE = 1 << 20
 class Router:
     """Answers the calls that run commands, each in the slot of its sandbox."""
 
-    streams = frozenset({"TaskExecStdioRead"})
+    streams = frozenset({"TaskExecStdioRead", "SandboxStdioReadV2"})
 
     def __init__(self, cloud: FakeCloud) -> None:
         self._cloud = cloud
@@ -72,6 +72,18 @@ class Router:
         for start in range(request.offset, len(data), _PIECE):
             await stream.send_message(
                 router.TaskExecStdioReadResponse(data=data[start : start + _PIECE])
+            )
+
+    async def SandboxStdioReadV2(self, stream: Any) -> None:
+        """Answer the call of this name with what the first process wrote."""
+        request = await stream.recv_message()
+        sandbox = self._cloud.sandboxes.get(request.task_id.replace("ta-", "sb-"))
+        data = b""
+        if sandbox is not None and sandbox.log is not None:
+            data = await asyncio.to_thread(sandbox.log.read_bytes)
+        if len(data) > request.offset:
+            await stream.send_message(
+                router.SandboxStdioReadV2Response(data=data[request.offset :])
             )
 
     async def TaskExecWait(self, request: Any, metadata: Mapping[str, str]) -> Any:
