@@ -66,6 +66,7 @@ class FakeSandbox:
     executions: dict[str, Execution] = field(default_factory=dict[str, Execution])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     proxy: asyncio.Server | None = None
+    carrying: set[asyncio.Future[None]] = field(default_factory=set["asyncio.Future[None]"])
     log: Path | None = None
 
     @property
@@ -92,6 +93,9 @@ class FakeSandbox:
             await self.process.wait()
         if self.proxy is not None:
             self.proxy.close()
+        for carrying in self.carrying:
+            carrying.cancel()
+        await asyncio.gather(*self.carrying, return_exceptions=True)
 
 
 class FakeCloud:
@@ -128,7 +132,10 @@ class FakeCloud:
         if sandbox.proxy is None:
 
             async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                await _join(reader, writer, sandbox.port)
+                work = asyncio.ensure_future(_join(reader, writer, sandbox.port))
+                sandbox.carrying.add(work)
+                work.add_done_callback(sandbox.carrying.discard)
+                await asyncio.wait({work})
 
             sandbox.proxy = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=self.tls)
         return sandbox.proxy.sockets[0].getsockname()[1]
@@ -146,15 +153,15 @@ async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port
     try:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
-        writer.close()
+        writer.transport.abort()
         return
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_pump(reader, inner_writer))
             group.create_task(_pump(inner_reader, writer))
     finally:
-        inner_writer.close()
-        writer.close()
+        inner_writer.transport.abort()
+        writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
