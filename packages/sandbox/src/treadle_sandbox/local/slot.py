@@ -1,4 +1,7 @@
-"""One slot: a confined process tree, from its start to the proof of its end."""
+"""Slots that are started one by one, from a program: the `bubblewrap` and `process` levels.
+
+From its start to the proof of its end a slot is a confined process tree of this process.
+"""
 
 import asyncio
 import contextlib
@@ -9,11 +12,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from treadle_sandbox.errors import SlotLostError, SlotStartError
+from treadle_sandbox.errors import SlotLostError, SlotStartError, UnsupportedError
 from treadle_sandbox.local import folder as slot_folder
 from treadle_sandbox.local.bundle import build_bundle
 from treadle_sandbox.local.channel import Channel
 from treadle_sandbox.local.launch import Launch, Method, Site, plan_launch, verify
+from treadle_sandbox.local.source import Features, Order
+from treadle_sandbox.records import Snapshot
 from treadle_sandbox.slot import frames
 
 _STOP_GENTLY, _STOP_HARD = 3.0, 5.0
@@ -35,7 +40,7 @@ async def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
         raise
 
 
-class Slot:
+class SpawnedSlot:
     """The processes and the folder of one lease between two resets."""
 
     def __init__(
@@ -51,9 +56,10 @@ class Slot:
         self.channel = channel
         self.folder = folder
         """Its folder on the host, at the `process` level alone."""
+        self.users = ("user",)
 
     @classmethod
-    async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "Slot":
+    async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "SpawnedSlot":
         """Start a slot and check that it is what `method` promises.
 
         Raises: SlotStartError: it can't be built, doesn't hold what it should, or took longer than
@@ -118,6 +124,10 @@ class Slot:
         await self.stop()
         return self._process.returncode, message.decode("utf-8", "replace").strip()
 
+    async def snapshot(self) -> Snapshot:
+        """Refuse: the files of these slots are in no layers."""
+        raise UnsupportedError("slots of this isolation level have no snapshots; use 'namespaces'")
+
     async def stop(self) -> bool:
         """End every process and remove the folder; return whether that is certain. May be called
         again.
@@ -145,7 +155,36 @@ class Slot:
         return True
 
 
-async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
+class SpawnedSlots:
+    """Starts each slot by itself."""
+
+    def __init__(self, method: Method, site: Site, *, first_id: int) -> None:
+        self._method = method
+        self._site = site
+        self._first_id = first_id
+        self.features = Features(separate_user=method.separate_user)
+
+    async def start(self, order: Order) -> SpawnedSlot:
+        """Start a slot; see `Source.start`."""
+        if order.snapshot is not None or self._site.allow_root:
+            raise UnsupportedError(
+                f"slots of the {self._method.isolation} level have no snapshots and no root"
+            )
+        host_id = self._first_id + order.index
+        return await SpawnedSlot.start(
+            self._method, self._site, host_id=host_id, timeout=order.timeout
+        )
+
+    async def discard(self, snapshot: Snapshot) -> None:
+        """Refuse: there are no snapshots."""
+        raise UnsupportedError("slots of this isolation level have no snapshots")
+
+    async def aclose(self) -> bool:
+        """Nothing is shared."""
+        return True
+
+
+async def _spawn_or_undo(launch: Launch, folder: Path | None) -> SpawnedSlot:
     spawning = asyncio.ensure_future(_spawn(launch, folder))
     try:
         return await asyncio.shield(spawning)
@@ -156,7 +195,7 @@ async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
         raise
 
 
-async def _spawn(launch: Launch, folder: Path | None) -> Slot:
+async def _spawn(launch: Launch, folder: Path | None) -> SpawnedSlot:
     ours, theirs = socket.socketpair()
     errors, errors_end = os.pipe()
     contents: list[int] = []
@@ -191,7 +230,7 @@ async def _spawn(launch: Launch, folder: Path | None) -> Slot:
             os.close(descriptor)
     ours.setblocking(False)
     _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
-    return Slot(process, channel, errors, folder)
+    return SpawnedSlot(process, channel, errors, folder)
 
 
 def _kill_tree(outer: int) -> None:
