@@ -28,7 +28,15 @@ class KeptSlot:
     """One slot of a keeper."""
 
     def __init__(
-        self, keeper: Keeper, channel: Channel, *, number: int, request: int, index: int, first: int, users: tuple[str, ...]
+        self,
+        keeper: Keeper,
+        channel: Channel,
+        *,
+        number: int,
+        request: int,
+        index: int,
+        first: int,
+        users: tuple[str, ...],
     ) -> None:
         self._keeper = keeper
         self._number = number

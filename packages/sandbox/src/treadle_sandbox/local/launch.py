@@ -114,9 +114,7 @@ def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
         "folders": tuple(row[1] for row in trees),
         "trees": trees,
         "inner": tuple(
-            target
-            for _, target in site.root.binds
-            if _is_below(target, {row[1] for row in trees})
+            target for _, target in site.root.binds if _is_below(target, {row[1] for row in trees})
         ),
         "users": plan_users(method, site),
         "allow_root": site.allow_root,
@@ -220,7 +218,9 @@ def verify(report: bytes, method: Method, site: Site) -> None:
     for name in (*_NAMESPACES, *(() if site.network else ("net",))):
         if facts.get(f"ns_{name}", "") in ("", str(Path(f"/proc/self/ns/{name}").readlink())):
             wrong.append(f"the {name} namespace is the host's")
-    top = site.root.top() | {row[1].split("/")[1] for row in plan_trees(site.root, allow_root=site.allow_root)}
+    top = site.root.top() | {
+        row[1].split("/")[1] for row in plan_trees(site.root, allow_root=site.allow_root)
+    }
     strange = set(facts.get("root", "?").split()) - top
     if strange:
         wrong.append(f"the root shows {', '.join(sorted(strange))}")

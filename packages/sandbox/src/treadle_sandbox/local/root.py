@@ -117,7 +117,9 @@ def plan_trees(root: Root, *, allow_root: bool) -> tuple[tuple[str, str, str, in
     trees = [("workspace", WORKDIR, "", 0o700, 1000), ("tmp", "/tmp", "", 0o1777, 0)]
     if allow_root:
         bound = [target for _, target in root.binds]
-        folders = [path for path in bound if path == "/usr" or not _is_within(path, ["/usr", "/etc"])]
+        folders = [
+            path for path in bound if path == "/usr" or not _is_within(path, ["/usr", "/etc"])
+        ]
         folders = [path for path in folders if not path.startswith(_STORES) and Path(path).is_dir()]
         trees += [(path.strip("/").replace("/", "-"), path, path, 0o755, 0) for path in folders]
         trees += [(name, f"/{name}", "", 0o755, 0) for name in ("var", "opt", "root")]

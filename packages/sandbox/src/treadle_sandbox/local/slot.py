@@ -59,7 +59,9 @@ class SpawnedSlot:
         self.users = ("user",)
 
     @classmethod
-    async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "SpawnedSlot":
+    async def start(
+        cls, method: Method, site: Site, *, host_id: int, timeout: float
+    ) -> "SpawnedSlot":
         """Start a slot and check that it is what `method` promises.
 
         Raises: SlotStartError: it can't be built, doesn't hold what it should, or took longer than

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from treadle_sandbox import errors, transfer
-from treadle_sandbox.local.contract import check_command
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.modal import scripts
 from treadle_sandbox.modal.account import Room
+from treadle_sandbox.modal.contract import check_command
 from treadle_sandbox.modal.files import Files
 from treadle_sandbox.modal.jobs import ModalJob
 from treadle_sandbox.modal.process import Ended, Processes, new_mark
 from treadle_sandbox.modal.session import ModalSession
+from treadle_sandbox.modal.tally import Tally
 from treadle_sandbox.modal.teardown import finish
 from treadle_sandbox.records import (
     ExecResult,
@@ -77,7 +77,7 @@ class ModalLease:
         isolation: Isolation,
         limits: Limits,
         environment: Mapping[str, str],
-        counters: Counters,
+        counters: Tally,
         lifetime: float | None,
     ) -> None:
         self._name = name

@@ -16,6 +16,8 @@ from treadle_sandbox.slot import linux, seccomp
 
 INNER_ID = 1000
 """User and group id that commands see."""
+
+
 def drop(config: "dict[str, Any]") -> None:
     """Become the slot's own user without any privilege, for good."""
     if config["host_id"]:

@@ -54,9 +54,7 @@ class Copy:
                 if error.errno not in _GONE:
                     raise
 
-    def _copy(
-        self, source: int, target: int, name: str, found: os.stat_result, path: str
-    ) -> None:
+    def _copy(self, source: int, target: int, name: str, found: os.stat_result, path: str) -> None:
         kind = stat.S_IFMT(found.st_mode)
         if kind == stat.S_IFDIR:
             self._copy_folder(source, target, name, found, path)

@@ -11,6 +11,7 @@ import os
 from treadle_sandbox.slot import linux
 from treadle_sandbox.slot.grants import ROOT, SERVING, USER, VERIFIER, VERIFYING, mask
 
+
 def serve_as_user(capabilities: "tuple[int, ...]") -> None:
     """Become the ordinary user of this user namespace and keep only these capabilities."""
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)

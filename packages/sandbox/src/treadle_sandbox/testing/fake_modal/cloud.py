@@ -12,38 +12,9 @@ from pathlib import Path
 
 from treadle_sandbox.backend import Backend, Lease
 from treadle_sandbox.errors import SandboxError
-from treadle_sandbox.records import ExecResult
+from treadle_sandbox.testing.fake_modal.execution import Execution
 
 SUCCESS, FAILURE, TERMINATED, TIMEOUT, IDLE = 1, 2, 3, 4, 7
-OUTPUT_MOST = 60_000_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Execution:
-    """One command that Modal was asked to run; it starts when its standard input is complete."""
-
-    lease: Lease
-    argv: list[str]
-    env: dict[str, str]
-    workdir: str | None
-    stdin: bytearray = field(default_factory=bytearray)
-    task: asyncio.Task[ExecResult] | None = None
-    complete: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def start(self) -> None:
-        """Begin to wait for its standard input."""
-        self.task = asyncio.create_task(self._run())
-
-    async def _run(self) -> ExecResult:
-        await self.complete.wait()
-        return await self.lease.exec(
-            self.argv,
-            stdin=bytes(self.stdin),
-            env=self.env,
-            workdir=self.workdir,
-            timeout=3600,
-            output_limit=OUTPUT_MOST,
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,10 +51,9 @@ class FakeSandbox:
             return
         self.status, self.code = status, code
         self.ended.set()
-        for execution in self.executions.values():
-            if execution.task is not None:
-                execution.task.cancel()
-        tasks = [each.task for each in self.executions.values() if each.task is not None]
+        tasks = [each.task for each in self.executions.values()]
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.lease is not None:
             await self.lease.aclose()

@@ -8,10 +8,8 @@ from grpclib import GRPCError, Status
 from modal_proto import task_command_router_pb2 as router
 
 from treadle_sandbox.errors import SandboxError
-from treadle_sandbox.records import ExecResult
-from treadle_sandbox.testing.fake_modal.cloud import Execution, FakeCloud, FakeSandbox
-
-_PIECE = 1 << 20
+from treadle_sandbox.testing.fake_modal.cloud import FakeCloud, FakeSandbox
+from treadle_sandbox.testing.fake_modal.execution import Execution
 
 
 class Router:
@@ -45,34 +43,29 @@ class Router:
                 for source in request.secret_sources
                 for key, value in source.env.contents.items()
             }
-            execution = Execution(
-                lease=sandbox.lease,
-                argv=list(request.command_args),
-                env=env,
-                workdir=request.workdir or None,
+            sandbox.executions[request.exec_id] = Execution(
+                sandbox.lease, list(request.command_args), env, request.workdir or None
             )
-            execution.start()
-            sandbox.executions[request.exec_id] = execution
         return router.TaskExecStartResponse()
 
     async def TaskExecStdinWrite(self, request: Any, metadata: Mapping[str, str]) -> Any:
         """Answer the call of this name."""
         execution = self._execution(request)
-        if request.offset <= len(execution.stdin):
-            execution.stdin[request.offset :] = request.data
-        if request.eof:
-            execution.complete.set()
+        await execution.write(request.offset, request.data, end=request.eof)
         return router.TaskExecStdinWriteResponse()
 
     async def TaskExecStdioRead(self, stream: Any) -> None:
         """Answer the call of this name."""
         request = await stream.recv_message()
-        result = await self._result(request)
-        data = result.stderr if request.file_descriptor else result.stdout
-        for start in range(request.offset, len(data), _PIECE):
-            await stream.send_message(
-                router.TaskExecStdioReadResponse(data=data[start : start + _PIECE])
-            )
+        execution = self._execution(request)
+        name = "stderr" if request.file_descriptor else "stdout"
+        try:
+            async for data in execution.read(name, request.offset):
+                await stream.send_message(router.TaskExecStdioReadResponse(data=data))
+        except SandboxError as error:
+            raise GRPCError(Status.NOT_FOUND, str(error)) from error
+        if execution.task.cancelled():
+            raise GRPCError(Status.NOT_FOUND, "the sandbox has finished")
 
     async def SandboxStdioReadV2(self, stream: Any) -> None:
         """Answer the call of this name with what the first process wrote."""
@@ -88,21 +81,20 @@ class Router:
 
     async def TaskExecWait(self, request: Any, metadata: Mapping[str, str]) -> Any:
         """Answer the call of this name."""
-        result = await self._result(request)
-        if result.exit_code > 128 and result.exit_code != 255:
-            return router.TaskExecWaitResponse(signal=result.exit_code - 128)
-        return router.TaskExecWaitResponse(code=result.exit_code)
+        code = await self._code(request)
+        if code > 128 and code != 255:
+            return router.TaskExecWaitResponse(signal=code - 128)
+        return router.TaskExecWaitResponse(code=code)
 
     async def TaskExecPoll(self, request: Any, metadata: Mapping[str, str]) -> Any:
         """Answer the call of this name."""
         execution = self._execution(request)
-        if execution.task is None or not execution.task.done():
+        if not execution.task.done():
             return router.TaskExecPollResponse()
-        return router.TaskExecPollResponse(code=(await execution.task).exit_code)
+        return router.TaskExecPollResponse(code=await self._code(request))
 
-    async def _result(self, request: Any) -> ExecResult:
+    async def _code(self, request: Any) -> int:
         task = self._execution(request).task
-        assert task is not None
         await asyncio.wait({task})
         if task.cancelled():
             raise GRPCError(Status.NOT_FOUND, "the sandbox has finished")
