@@ -45,21 +45,26 @@ class Files:
 
         Raises:
             InvalidCommandError: a NUL character.
-            SlotFileError: a name that isn't UTF-8, which Modal can't carry.
         """
         if "\0" in path:
             raise InvalidCommandError(f"a path can't hold a NUL character: {path!r}")
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise SlotFileError(errno.EILSEQ, "Modal can't carry such a name", path) from None
         return posixpath.join(self._workdir(), path)
+
+    async def _on(
+        self, path: str, script: str, *words: str, stdin: bytes = b"", output_limit: int = 0
+    ) -> Ended:
+        place = self.resolve(path)
+        try:
+            place.encode()
+            first = [place]
+        except UnicodeEncodeError:
+            first = ["-e", "".join(f"\\{byte:03o}" for byte in os.fsencode(place))]
+        text = scripts.NAME + script
+        return await self._run(text, *first, *words, stdin=stdin, output_limit=output_limit)
 
     async def read(self, path: str, limit: int) -> bytes:
         """See `treadle_sandbox.Lease.read_file`."""
-        ended = await self._run(
-            scripts.READ, self.resolve(path), str(limit), output_limit=limit + 1
-        )
+        ended = await self._on(path, scripts.READ, str(limit), output_limit=limit + 1)
         _raise_for(ended, path, limit)
         data = ended.stdout.value()
         if len(data) > limit:
@@ -69,12 +74,12 @@ class Files:
     async def write(self, path: str, data: bytes, *, executable: bool) -> None:
         """See `treadle_sandbox.Lease.write_file`."""
         mode = "755" if executable else "644"
-        ended = await self._run(scripts.WRITE, self.resolve(path), mode, stdin=bytes(data))
+        ended = await self._on(path, scripts.WRITE, mode, stdin=bytes(data))
         _raise_for(ended, path, 0)
 
     async def list(self, path: str) -> tuple[FileEntry, ...]:
         """See `treadle_sandbox.Lease.list_files`."""
-        ended = await self._run(scripts.LIST, self.resolve(path), output_limit=_LISTING_MOST)
+        ended = await self._on(path, scripts.LIST, output_limit=_LISTING_MOST)
         _raise_for(ended, path, 0)
         entries: list[FileEntry] = []
         for row in ended.stdout.value().split(b"\0")[:-1]:
@@ -90,7 +95,7 @@ class Files:
 
     async def archive(self, path: str, limit: int) -> bytes:
         """See `treadle_sandbox.Lease.archive`."""
-        ended = await self._run(scripts.ARCHIVE, self.resolve(path), output_limit=limit)
+        ended = await self._on(path, scripts.ARCHIVE, output_limit=limit)
         _raise_for(ended, path, limit)
         if ended.stdout.truncated:
             raise _error(scripts.TOO_LARGE, path, limit)
@@ -99,7 +104,7 @@ class Files:
     async def extract(self, data: bytes, path: str) -> int:
         """See `treadle_sandbox.Lease.extract`."""
         checked = archives.check(data)
-        ended = await self._run(scripts.EXTRACT, self.resolve(path), stdin=checked.data)
+        ended = await self._on(path, scripts.EXTRACT, stdin=checked.data)
         _raise_for(ended, path, 0)
         return checked.files
 

@@ -6,7 +6,9 @@ up its command.
 """
 
 import asyncio
+import math
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ Consumer = Callable[[bytes], None]
 
 STDIN_PIECE = 4 << 20
 _DRAIN = 1.0
+_BACKSTOP = 2
 _DRAIN_KILLED = 10.0
 _KILL_TIMEOUT = 20.0
 _ARGV_MOST = 60_000
@@ -64,16 +67,44 @@ class Processes:
         )
 
     async def launch(
-        self, argv: Sequence[str], *, env: Mapping[str, str], workdir: str, mark: str
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        workdir: str,
+        mark: str,
+        timeout: float | None = None,
     ) -> "ContainerProcess[bytes]":
-        """Start a command under the slot's limits."""
+        """Start a command under the slot's limits; Modal ends it some seconds after `timeout`, in
+        case nobody else does.
+        """
         words = ["sh", "-c", scripts.LAUNCH, "sh", mark, workdir, *self._limits, *argv]
-        return await self.start(words, env)
+        return await self.start(
+            words, env, timeout=None if timeout is None else math.ceil(timeout) + _BACKSTOP
+        )
 
-    async def start(self, argv: Sequence[str], env: Mapping[str, str]) -> "ContainerProcess[bytes]":
+    async def _launch_any(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        workdir: str,
+        mark: str,
+        timeout: float,
+    ) -> "ContainerProcess[bytes]":
+        """Start a command whose words may be more than Modal takes at once."""
+        if sum(len(word.encode()) for word in argv) > _ARGV_MOST:
+            text = f'rm -f -- "$0"; exec {shlex.join(argv)}\n'
+            await self.script(scripts.KEEP_WORDS, mark, stdin=text.encode())
+            argv = ["sh", f"{scripts.CALLS}/{mark}.words"]
+        return await self.launch(argv, env=env, workdir=workdir, mark=mark, timeout=timeout)
+
+    async def start(
+        self, argv: Sequence[str], env: Mapping[str, str], *, timeout: int | None = None
+    ) -> "ContainerProcess[bytes]":
         """Start a program as it is."""
         with slot_boundary(self.name):
-            return await self._sandbox.exec.aio(*argv, env={**env}, text=False)
+            return await self._sandbox.exec.aio(*argv, env={**env}, text=False, timeout=timeout)
 
     async def run(
         self,
@@ -89,10 +120,9 @@ class Processes:
         mark = new_mark()
         started = time.monotonic()
         stdout, stderr = Kept(output_limit), Kept(output_limit)
-        if sum(len(word.encode(errors="surrogateescape")) for word in argv) > _ARGV_MOST:
-            stderr.add(b"sh: argument list too long for Modal\n")
-            return _ended(126, False, stdout, stderr, started, mark)
-        launching = asyncio.ensure_future(self.launch(argv, env=env, workdir=workdir, mark=mark))
+        launching = asyncio.ensure_future(
+            self._launch_any(argv, env=env, workdir=workdir, mark=mark, timeout=timeout)
+        )
         try:
             process = await asyncio.shield(launching)
             feeding = asyncio.ensure_future(feed(process, stdin, end=True))
@@ -122,11 +152,27 @@ class Processes:
                     code = await process.wait.aio()
             except TimeoutError:
                 timed_out, code = True, 124
-                await self.kill(mark)
+                await self._end(process, mark)
             await asyncio.wait({reading}, timeout=_DRAIN_KILLED if timed_out else _DRAIN)
             if reading.done() and not timed_out:
                 reading.result()
         return _Outcome(code, timed_out)
+
+    async def _end(self, process: "ContainerProcess[bytes]", mark: str) -> None:
+        """End a command that is over its time. One that leaves no room for another process, not
+        even for the one that would end it, is ended by Modal first.
+        """
+        try:
+            await self.kill(mark)
+        except SlotLostError:
+            try:
+                async with asyncio.timeout(_KILL_TIMEOUT):
+                    await process.wait.aio()
+            except TimeoutError:
+                raise SlotLostError(
+                    f"a command of Modal sandbox {self.name} can't be ended; take a new lease"
+                ) from None
+            await self.kill_all()
 
     async def _abandon(
         self, launching: "asyncio.Future[ContainerProcess[bytes]]", mark: str
@@ -156,7 +202,9 @@ class Processes:
         """End every process of the sandbox but its first."""
         await self._helper(scripts.KILL_ALL)
 
-    async def script(self, text: str, *words: str, timeout: float = _KILL_TIMEOUT) -> int:
+    async def script(
+        self, text: str, *words: str, timeout: float = _KILL_TIMEOUT, stdin: bytes = b""
+    ) -> int:
         """Run one of our own scripts outside the slot's limits; return its exit code.
 
         Raises:
@@ -167,7 +215,7 @@ class Processes:
             async with deadline:
                 process = await self.start(["sh", "-c", text, "sh", *words], {})
                 with slot_boundary(self.name):
-                    await feed(process, b"", end=True)
+                    await feed(process, stdin, end=True)
                     return await process.wait.aio()
         except TimeoutError:
             if not deadline.expired():

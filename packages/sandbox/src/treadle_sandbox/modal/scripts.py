@@ -50,6 +50,13 @@ exit 0
 
 KILL_ALL = "kill -9 -1; exit 0"
 
+NAME = """
+if [ "$1" = -e ]; then
+  name=$(printf "$2"; printf x); name=${name%x}; shift 2; set -- "$name" "$@"
+fi
+"""
+"""Begins scripts whose first argument is a path: `-e` and octal escapes, or the path itself."""
+
 READ = f"""
 path=$1 limit=$2
 [ -e "$path" ] || {{
@@ -84,8 +91,8 @@ LIST = f"""
 [ -e "$1" ] || exit {MISSING}
 [ -d "$1" ] || exit {IRREGULAR}
 cd -- "$1" || exit {REFUSED}
-exec find . -type f -exec sh -c 'for file do stat -c "%a %s" -- "$file" | tr "\\n" " "
-printf "%s\\0" "$file"; done' sh {{}} +
+exec find . -type f -exec sh -c 'for file do row=$(stat -c "%a %s" -- "$file") &&
+printf "%s %s\\0" "$row" "$file"; done; :' sh {{}} + 2>/dev/null
 """
 """Argument: folder. `MODE SIZE ./PATH` and a NUL byte for each file."""
 
@@ -116,6 +123,11 @@ mkdir -p -- "$1" && cd -- "$1" && [ -w . ]
 
 CALLS = "/tmp/.treadle"
 """Folder of the running calls of sessions."""
+
+KEEP_WORDS = f"""
+mkdir -p -- {CALLS} && cat > {CALLS}/"$1.words" || exit {NO_ROOM}
+"""
+"""Argument: name of the call. `exec` and its quoted words on standard input."""
 
 KEEP_SCRIPT = f"""
 mkdir -p -- {CALLS} && cat > {CALLS}/"$1" || exit {NO_ROOM}

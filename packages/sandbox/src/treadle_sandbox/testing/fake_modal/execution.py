@@ -20,12 +20,18 @@ class Execution:
     """A command that Modal was asked to run."""
 
     def __init__(
-        self, lease: Lease, argv: list[str], env: Mapping[str, str], workdir: str | None
+        self,
+        lease: Lease,
+        argv: list[str],
+        env: Mapping[str, str],
+        workdir: str | None,
+        timeout: int | None,
     ) -> None:
         self._lease = lease
         self._argv = argv
         self._env = env
         self._workdir = workdir
+        self._timeout = timeout
         self._stdin = bytearray()
         self._complete = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -46,7 +52,7 @@ class Execution:
             stdin=bytes(self._stdin),
             env=self._env,
             workdir=self._workdir,
-            timeout=3600,
+            timeout=self._timeout or 3600,
             output_limit=_OUTPUT_MOST,
         )
         self._known.set()
@@ -55,7 +61,11 @@ class Execution:
     async def _run_job(self) -> int:
         async with self._writing:
             self._job = await self._lease.start(
-                self._argv, env=self._env, workdir=self._workdir, keep=_OUTPUT_MOST
+                self._argv,
+                env=self._env,
+                workdir=self._workdir,
+                timeout=self._timeout,
+                keep=_OUTPUT_MOST,
             )
             if self._stdin or self._complete.is_set():
                 await self._feed(self._job, bytes(self._stdin))

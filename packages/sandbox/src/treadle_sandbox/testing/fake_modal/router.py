@@ -44,7 +44,11 @@ class Router:
                 for key, value in source.env.contents.items()
             }
             sandbox.executions[request.exec_id] = Execution(
-                sandbox.lease, list(request.command_args), env, request.workdir or None
+                sandbox.lease,
+                list(request.command_args),
+                env,
+                request.workdir or None,
+                request.timeout_secs or None,
             )
         return router.TaskExecStartResponse()
 
