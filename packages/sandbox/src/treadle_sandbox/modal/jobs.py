@@ -19,6 +19,7 @@ from treadle_sandbox.records import JobState, OutputChunk
 
 _PIECE = 65_536
 _DRAIN = 1.0
+_KILL_PAUSE, _KILL_TIMEOUT = 0.2, 30.0
 
 
 class ModalJob:
@@ -157,6 +158,16 @@ class ModalJob:
         if self._code is not None:
             return
         if signal == 9:
-            await self._processes.kill(self._mark)
+            await self._end()
         else:
             await self._processes.signal(self._mark, signal)
+
+    async def _end(self) -> None:
+        """Kill until it has ended: a command that Modal has yet to start can't be seen."""
+        try:
+            async with asyncio.timeout(_KILL_TIMEOUT):
+                while not self._ended.is_set():
+                    await self._processes.kill(self._mark)
+                    await self.wait(_KILL_PAUSE)
+        except TimeoutError:
+            raise SlotLostError(f"job {self.id} doesn't end; take a new lease") from None

@@ -142,16 +142,30 @@ exit 0
 
 FORGET = f"rm -f -- {CALLS}/$1 {CALLS}/$1.out {CALLS}/$1.err"
 
+_OWN_NAMES = "unset read command builtin printf cat eval set trap exit exec"
+
 SESSION = f"""
 if command -v bash >/dev/null 2>&1; then shell=bash; else shell=sh; fi
 exec "$shell" -c 'exec 9>&1 8<&0 >/dev/null 2>&1 </dev/null
-while IFS= read -r treadle_call <&8; do
-  eval "$(command cat {CALLS}/"$treadle_call")" \\
+POSIXLY_CORRECT=y
+while :; do
+  unset -f {_OWN_NAMES} || :
+  IFS= read -r treadle_call <&8 || exit
+  treadle_script=$(cat {CALLS}/"$treadle_call")
+  unset POSIXLY_CORRECT
+  eval "$treadle_script" \\
     >{CALLS}/"$treadle_call.out" 2>{CALLS}/"$treadle_call.err" </dev/null 8<&- 9>&-
-  command printf "%s\\n" "$?" >&9
+  treadle_code=$?
+  POSIXLY_CORRECT=y
+  unset -f {_OWN_NAMES} || :
+  printf "%s\\n" "$treadle_code" >&9
 done'
 """
-"""Reads names of calls; writes an exit code a line."""
+"""Reads names of calls; writes an exit code a line.
+
+Between calls the shell is in its POSIX mode, in which a function can't stand for `unset`, `eval` or
+`set`, and forgets functions of the names it uses: what a script redefines doesn't change its report.
+"""
 
 FRESH = """
 if command -v bash >/dev/null 2>&1; then exec bash -c "$1"; else exec sh -c "$1"; fi
