@@ -8,7 +8,7 @@ temporary folder) and vanish with it, also when this process is killed.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -22,6 +22,7 @@ from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.local.root import Interpreter, plan_root
 from treadle_sandbox.local.slot import SpawnedSlots, finish
 from treadle_sandbox.local.source import Order, Slot, Source
+from treadle_sandbox.local.surroundings import Surroundings, fit
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Snapshot, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
@@ -38,11 +39,12 @@ class LocalBackend:
 
     `min_isolation` is the weakest level that is accepted; the strongest that works is used.
     `"auto"` accepts any. `exclude` leaves levels out. `network=True` shares the host's network, its
-    loopback included. `env` is added to the environment of every command; `read_only` are host
-    paths that slots may read at the same place; `python` is the interpreter of the slots, by
-    default the one that runs this program. With `allow_root`, commands may run as root of the slot
-    (`Privilege.ROOT`), and what they write to system folders stays in the slot; a machine that
-    can't is refused. All snapshots together hold at most `snapshot_bytes`, in memory.
+    loopback included; a list of rules opens what it names and nothing else: see
+    `treadle_sandbox.network.policy`. `env` is added to the environment of every command;
+    `read_only` are host paths that slots may read at the same place; `python` is the interpreter of
+    the slots, by default the one that runs this program. With `allow_root`, commands may run as
+    root of the slot (`Privilege.ROOT`), and what they write to system folders stays in the slot; a
+    machine that can't is refused. All snapshots together hold at most `snapshot_bytes`, in memory.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class LocalBackend:
         slots: int = 8,
         min_isolation: Isolation | str = Isolation.NAMESPACES,
         exclude: Collection[Isolation | str] = (),
-        network: bool = False,
+        network: bool | Sequence[str] = False,
         limits: Limits | None = None,
         env: Mapping[str, str] | None = None,
         read_only: Iterable[Path] = (),
@@ -65,9 +67,13 @@ class LocalBackend:
         self._count = slots
         self._lowest = Isolation.PROCESS if min_isolation == "auto" else Isolation(min_isolation)
         self._exclude = frozenset(Isolation(level) for level in exclude)
-        self._network = network
-        self._limits = limits or Limits()
-        self._environment = dict(env or {})
+        if isinstance(network, str):
+            raise errors.ConfigError(f"network is {network!r}: give a list of rules")
+        allowed = () if isinstance(network, bool) else tuple(network)
+        self._network = network is True
+        self._limits = fit(limits or Limits())
+        self._surroundings = Surroundings(self._limits, allowed)
+        self._environment = {**self._surroundings.environment, **(env or {})}
         self._read_only = tuple(read_only)
         self._python = python
         self._start_timeout = start_timeout
@@ -102,7 +108,12 @@ class LocalBackend:
             snapshot_bytes=self._snapshot_bytes,
             slots=self._count,
         )
-        await self._probe(site)
+        try:
+            await self._surroundings.open()
+            await self._probe(site)
+        except BaseException:
+            await finish(self._surroundings.aclose())
+            raise
         self._state = "open"
         return self
 
@@ -120,6 +131,7 @@ class LocalBackend:
             if level < self._lowest or level in self._exclude:
                 continue
             try:
+                self._surroundings.check_level(level)
                 for method in list_methods(level):
                     try:
                         self._source = await self._try(method, site)
@@ -139,7 +151,7 @@ class LocalBackend:
         kind = KeptSlots if method.isolation is Isolation.NAMESPACES else SpawnedSlots
         source = kind(method, site, first_id=self._first_host_id)
         try:
-            slot = await source.start(Order(index=0, timeout=self._start_timeout))
+            slot = await self._start(source, 0, None)
             if not await finish(slot.stop()):
                 raise errors.SlotStartError(f"{method.isolation}: the trial slot didn't end")
         except BaseException:
@@ -157,6 +169,8 @@ class LocalBackend:
             unlimited = ("processes", "disk_bytes", "disk_files")
         elif method.isolation is Isolation.BUBBLEWRAP:
             unlimited = ("disk_files",)
+        held = self._surroundings.unlimited(method.isolation)
+        unlimited = (*(name for name in unlimited if name != "processes"), *held)
         return Capabilities(
             backend="local",
             isolation=method.isolation,
@@ -165,6 +179,8 @@ class LocalBackend:
             separate_user=features.separate_user,
             limits=self._limits,
             unlimited=unlimited,
+            allowed=self._surroundings.allowed,
+            control_groups=self._surroundings.control_groups,
             snapshots=features.snapshots,
             root_inside=features.root_inside,
             verifier_user=features.verifier_user,
@@ -185,7 +201,7 @@ class LocalBackend:
         snapshot: Snapshot | None = None,
     ) -> LocalLease:
         """Wait for a free slot, first come first served; see `treadle_sandbox.Backend.lease`."""
-        method, source = self._opened()
+        method, _ = self._opened()
         with self._counters.boundary():
             index = await self._pool.take(timeout)
             self._starting += 1
@@ -217,8 +233,16 @@ class LocalBackend:
     async def build_slot(self, index: int, snapshot: Snapshot | None) -> Slot:
         """Build a slot in a place of the pool, for a lease that holds it."""
         _, source = self._opened()
-        order = Order(index=index, timeout=self._start_timeout, snapshot=snapshot)
-        return await source.start(order)
+        return await self._start(source, index, snapshot)
+
+    async def _start(self, source: Source, index: int, snapshot: Snapshot | None) -> Slot:
+        fence = self._surroundings.around(index)
+        order = Order(index=index, timeout=self._start_timeout, fence=fence, snapshot=snapshot)
+        try:
+            return await source.start(order)
+        except BaseException:
+            await finish(fence.aclose())
+            raise
 
     async def discard(self, snapshot: Snapshot) -> None:
         """Forget a snapshot; slots that began with it keep their files."""
@@ -253,6 +277,7 @@ class LocalBackend:
         await finish(self._close_leases())
         if self._source is not None:
             await finish(self._source.aclose())
+        await finish(self._surroundings.aclose())
 
     async def _close_leases(self) -> None:
         async with asyncio.TaskGroup() as group:

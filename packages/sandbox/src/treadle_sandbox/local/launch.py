@@ -16,6 +16,7 @@ from typing import Any
 from treadle_sandbox.errors import SlotStartError
 from treadle_sandbox.local.bundle import BOOTSTRAP
 from treadle_sandbox.local.root import WORKDIR, Interpreter, Root, plan_trees
+from treadle_sandbox.network import PROXY_PORT
 from treadle_sandbox.records import Isolation, Limits
 from treadle_sandbox.slot import grants
 
@@ -165,6 +166,7 @@ def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None
             "disk_bytes": site.limits.disk_bytes,
             "files_count": site.limits.disk_files,
             "network": site.network,
+            "way_out_port": PROXY_PORT,
             "host_id": host_id if method.privileged else 0,
             "new_user": method.privileged,
         },
