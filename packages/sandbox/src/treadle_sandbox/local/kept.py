@@ -32,17 +32,10 @@ class KeptSlot:
         self,
         keeper: Keeper,
         channel: Channel,
-<<<<<<< HEAD
-        *,
-        number: int,
-        request: int,
-        index: int,
-=======
         order: Order,
         *,
         number: int,
         request: int,
->>>>>>> integ5
         first: int,
         users: tuple[str, ...],
     ) -> None:

@@ -67,11 +67,7 @@ class SpawnedSlot:
 
     @classmethod
     async def start(
-<<<<<<< HEAD
-        cls, method: Method, site: Site, *, host_id: int, timeout: float
-=======
         cls, method: Method, site: Site, order: Order, *, host_id: int
->>>>>>> integ5
     ) -> "SpawnedSlot":
         """Start a slot and check that it is what `method` promises.
 
