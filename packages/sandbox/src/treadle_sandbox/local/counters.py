@@ -36,14 +36,3 @@ class Counters:
         except SandboxError as error:
             self.failures[type(error).__name__] += 1
             raise
-
-    @contextmanager
-    def command(self) -> Generator[None]:
-        """Count one command while it runs."""
-        self.execs += 1
-        self.running += 1
-        try:
-            with self.boundary():
-                yield
-        finally:
-            self.running -= 1
