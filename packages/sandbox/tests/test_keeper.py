@@ -241,3 +241,17 @@ def test_a_whole_image_may_lie_below_the_root(options, tmp_path):
             await backend.aclose()
 
     asyncio.run(main())
+
+
+def test_a_narrow_umask_of_the_host_does_not_close_the_slot(options):
+    async def main():
+        backend = backend_at(Isolation.NAMESPACES, **options)
+        async with backend, await backend.lease() as lease:
+            result = await lease.exec(["sh", "-c", "umask; ls / /etc > /dev/null && pwd"])
+            assert result.stdout == b"0022\n/workspace\n", result
+
+    before = os.umask(0o077)
+    try:
+        asyncio.run(main())
+    finally:
+        os.umask(before)
