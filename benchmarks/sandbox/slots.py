@@ -110,11 +110,16 @@ async def weigh(many: int) -> None:
         start = time.perf_counter()
         leases = await asyncio.gather(*(backend.lease(timeout=300) for _ in range(many)))
         seconds = time.perf_counter() - start
+        print(f"{many} slots in {seconds:.1f} s")
+        show_memory("idle", before)
         await asyncio.gather(*(lease.exec(["true"], timeout=120) for lease in leases))
-        used, shares = read_used() - before, read_shares(_own_process())
-        print(
-            f"{many} slots in {seconds:.1f} s: {used / 1e6:.0f} MB in use, {shares / 1e6:.0f} PSS"
-        )
+        show_memory("after a command each", before)
+
+
+def show_memory(when: str, before: int) -> None:
+    """Print what the system has in use since, and the share of the slots' processes."""
+    used, shares = read_used() - before, read_shares(_own_process())
+    print(f"{when}: {used / 1e6:.0f} MB in use, {shares / 1e6:.0f} MB PSS")
 
 
 def _own_process() -> int:
