@@ -17,7 +17,7 @@ from treadle_sandbox.config import ProcessConfig, backend_from_config
 from treadle_sandbox.pool.backend import PoolBackend
 from treadle_sandbox.testing import CHECKS, run_check
 
-pytest.importorskip("aiohttp", reason="needs the extra `client`")
+pytest.importorskip("uvicorn", reason="needs the extra `server`")
 pytest.importorskip("fastapi", reason="needs the extra `server`")
 
 DRIVER = """

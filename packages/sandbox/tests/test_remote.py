@@ -18,6 +18,7 @@ from treadle_sandbox import (
     LeaseExpiredError,
     ServerError,
     SlotLostError,
+    SnapshotNotFoundError,
     UnauthorizedError,
 )
 from treadle_sandbox.remote import RemoteBackend
@@ -293,3 +294,43 @@ def test_a_stopped_server_meets_the_deadline_of_the_call():
                 assert (await backend.health()).status == "ready"
 
     asyncio.run(run())
+
+
+def test_snapshots_and_forks_carry_files(place):
+    async def run():
+        if not place.backend.capabilities.snapshots:
+            pytest.skip("this level has no snapshots")
+        async with await place.backend.lease() as lease:
+            await lease.write_file("file", b"1")
+            taken = await lease.snapshot()
+            await lease.write_file("file", b"2")
+            forks = await lease.fork(2)
+            for fork in forks:
+                assert await fork.read_file("file") == b"2"
+                await fork.aclose()
+            await lease.restore(taken)
+            assert await lease.read_file("file") == b"1"
+        async with await place.backend.lease(snapshot=taken) as lease:
+            assert await lease.read_file("file") == b"1"
+        await place.backend.discard(taken)
+        with pytest.raises(SnapshotNotFoundError):
+            await place.backend.discard(taken)
+        with pytest.raises(SnapshotNotFoundError):
+            await place.backend.lease(snapshot=taken)
+
+    place.runner.run(run())
+
+
+def test_a_fork_that_is_cancelled_leaves_no_lease(place):
+    async def run():
+        if not place.backend.capabilities.snapshots:
+            pytest.skip("this level has no snapshots")
+        async with await place.backend.lease() as lease:
+            task = asyncio.create_task(lease.fork(4, timeout=30))
+            await asyncio.wait({task}, timeout=0.3)
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert (await place.backend.health()).leased == 1
+
+    place.runner.run(run())
