@@ -18,15 +18,6 @@ class Counters:
         self.failures: Counter[str] = Counter()
 
     @contextmanager
-    def boundary(self) -> Generator[None]:
-        """Count an infrastructure failure by its type and let it pass."""
-        try:
-            yield
-        except SandboxError as error:
-            self.failures[type(error).__name__] += 1
-            raise
-
-    @contextmanager
     def command(self) -> Generator[None]:
         """Count one command while it runs."""
         self.execs += 1
@@ -36,3 +27,12 @@ class Counters:
                 yield
         finally:
             self.running -= 1
+
+    @contextmanager
+    def boundary(self) -> Generator[None]:
+        """Count an infrastructure failure by its type and let it pass."""
+        try:
+            yield
+        except SandboxError as error:
+            self.failures[type(error).__name__] += 1
+            raise
