@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from treadle_sandbox.errors import ConfigError
 from treadle_sandbox.records import Limits
@@ -20,7 +20,15 @@ from treadle_sandbox.records import Limits
 TOKEN_VARIABLE = "TREADLE_SANDBOX_TOKEN"
 
 
-def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+class Commands(Protocol):
+    """What `ArgumentParser.add_subparsers` returns."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        """Add the parser of one subcommand."""
+        ...
+
+
+def add_serve(commands: Commands) -> None:
     """Add the subcommand to a parser."""
     serve = commands.add_parser(
         "serve",
@@ -43,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--token-fd", type=int, help=argparse.SUPPRESS)
     add("--min-isolation", default="namespaces", help="weakest level accepted, or auto")
     add("--root", choices=("minimal", "image"), help="root of the slots' file system")
+    add("--allow-root", action="store_true", help="let commands run as root of their slot")
     add("--network", default="none", help="none, all, or host:port,host:port,...")
     add("--limit", action="append", default=[], metavar="NAME=VALUE", help="a limit of each slot")
     add("--env", action="append", default=[], metavar="NAME=VALUE", help="given to every command")
@@ -127,6 +136,8 @@ def _local_settings(options: argparse.Namespace) -> dict[str, Any]:
     if options.network != "none":
         names = options.network.split(",")
         settings["network"] = True if options.network == "all" else names
+    if options.allow_root:
+        settings["allow_root"] = True
     if options.root is not None:
         settings["root"] = options.root
     if options.limit:

@@ -8,7 +8,7 @@ temporary folder) and vanish with it, also when this process is killed.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -18,10 +18,12 @@ from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.kept import KeptSlots
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease
+from treadle_sandbox.local.place import Place
 from treadle_sandbox.local.pool import Pool
-from treadle_sandbox.local.root import Interpreter, plan_root
+from treadle_sandbox.local.root import Interpreter, plan_image, plan_root
 from treadle_sandbox.local.slot import SpawnedSlots, finish
 from treadle_sandbox.local.source import Order, Slot, Source
+from treadle_sandbox.local.surroundings import Surroundings, fit
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Snapshot, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
@@ -38,9 +40,12 @@ class LocalBackend:
 
     `min_isolation` is the weakest level that is accepted; the strongest that works is used.
     `"auto"` accepts any. `exclude` leaves levels out. `network=True` shares the host's network, its
-    loopback included. `env` is added to the environment of every command; `read_only` are host
-    paths that slots may read at the same place; `python` is the interpreter of the slots, by
-    default the one that runs this program. With `allow_root`, commands may run as root of the slot
+    loopback included; a list of rules opens what it names and nothing else: see
+    `treadle_sandbox.network.policy`. `env` is added to the environment of every command;
+    `read_only` are host paths that slots may read at the same place; `python` is the interpreter of
+    the slots, by default the one that runs this program. `root="image"` is for use inside of
+    containers: slots see the container's whole root file system, without the `hidden` paths, and
+    what they write to it stays theirs. With `allow_root`, commands may run as root of the slot
     (`Privilege.ROOT`), and what they write to system folders stays in the slot; a machine that
     can't is refused. All snapshots together hold at most `snapshot_bytes`, in memory.
     """
@@ -51,27 +56,37 @@ class LocalBackend:
         slots: int = 8,
         min_isolation: Isolation | str = Isolation.NAMESPACES,
         exclude: Collection[Isolation | str] = (),
-        network: bool = False,
+        network: bool | Sequence[str] = False,
         limits: Limits | None = None,
         env: Mapping[str, str] | None = None,
         read_only: Iterable[Path] = (),
         python: Path | None = None,
+        root: Literal["minimal", "image"] = "minimal",
+        hidden: Iterable[Path] = (),
         allow_root: bool = False,
         snapshot_bytes: int = 1 << 30,
         start_timeout: float = 20.0,
     ) -> None:
         if slots < 1:
             raise ValueError(f"slots is {slots}: a backend needs at least one")
+        if root not in ("minimal", "image"):
+            raise ValueError(f"root is {root!r}: give 'minimal' or 'image'")
         self._count = slots
         self._lowest = Isolation.PROCESS if min_isolation == "auto" else Isolation(min_isolation)
         self._exclude = frozenset(Isolation(level) for level in exclude)
-        self._network = network
-        self._limits = limits or Limits()
-        self._environment = dict(env or {})
+        if isinstance(network, str):
+            raise errors.ConfigError(f"network is {network!r}: give a list of rules")
+        allowed = () if isinstance(network, bool) else tuple(network)
+        self._network = network is True
+        self._limits = fit(limits or Limits())
+        self._surroundings = Surroundings(self._limits, allowed)
+        self._environment = {**self._surroundings.environment, **(env or {})}
         self._read_only = tuple(read_only)
         self._python = python
         self._start_timeout = start_timeout
         self._state: Literal["new", "open", "closed"] = "new"
+        self._root = root
+        self._hidden = tuple(str(path) for path in hidden)
         self._allow_root = allow_root
         self._snapshot_bytes = snapshot_bytes
         self._method: Method | None = None
@@ -92,17 +107,24 @@ class LocalBackend:
         if self._state != "new":
             raise errors.BackendStateError("a backend can be entered once; make a new one")
         interpreter = Interpreter.find(self._python)
-        root = plan_root(interpreter, self._read_only, network=self._network)
         site = Site(
             interpreter=interpreter,
-            root=root,
+            root=plan_image(network=self._network)
+            if self._root == "image"
+            else plan_root(interpreter, self._read_only, network=self._network),
+            hidden=self._hidden,
             limits=self._limits,
             network=self._network,
             allow_root=self._allow_root,
             snapshot_bytes=self._snapshot_bytes,
             slots=self._count,
         )
-        await self._probe(site)
+        try:
+            await self._surroundings.open()
+            await self._probe(site)
+        except BaseException:
+            await finish(self._surroundings.aclose())
+            raise
         self._state = "open"
         return self
 
@@ -120,6 +142,7 @@ class LocalBackend:
             if level < self._lowest or level in self._exclude:
                 continue
             try:
+                self._surroundings.check_level(level)
                 for method in list_methods(level):
                     try:
                         self._source = await self._try(method, site)
@@ -139,7 +162,7 @@ class LocalBackend:
         kind = KeptSlots if method.isolation is Isolation.NAMESPACES else SpawnedSlots
         source = kind(method, site, first_id=self._first_host_id)
         try:
-            slot = await source.start(Order(index=0, timeout=self._start_timeout))
+            slot = await self._start(source, 0, None)
             if not await finish(slot.stop()):
                 raise errors.SlotStartError(f"{method.isolation}: the trial slot didn't end")
         except BaseException:
@@ -157,6 +180,8 @@ class LocalBackend:
             unlimited = ("processes", "disk_bytes", "disk_files")
         elif method.isolation is Isolation.BUBBLEWRAP:
             unlimited = ("disk_files",)
+        held = self._surroundings.unlimited(method.isolation)
+        unlimited = (*(name for name in unlimited if name != "processes"), *held)
         return Capabilities(
             backend="local",
             isolation=method.isolation,
@@ -165,6 +190,8 @@ class LocalBackend:
             separate_user=features.separate_user,
             limits=self._limits,
             unlimited=unlimited,
+            allowed=self._surroundings.allowed,
+            control_groups=self._surroundings.control_groups,
             snapshots=features.snapshots,
             root_inside=features.root_inside,
             verifier_user=features.verifier_user,
@@ -185,7 +212,7 @@ class LocalBackend:
         snapshot: Snapshot | None = None,
     ) -> LocalLease:
         """Wait for a free slot, first come first served; see `treadle_sandbox.Backend.lease`."""
-        method, source = self._opened()
+        method, _ = self._opened()
         with self._counters.boundary():
             index = await self._pool.take(timeout)
             self._starting += 1
@@ -203,7 +230,7 @@ class LocalBackend:
             isolation=method.isolation,
             limits=self._limits,
             environment=self._environment,
-            builder=_Place(self, index),
+            builder=Place(self, index),
             give_back=self._give_back,
             counters=self._counters,
             lifetime=lifetime,
@@ -217,8 +244,16 @@ class LocalBackend:
     async def build_slot(self, index: int, snapshot: Snapshot | None) -> Slot:
         """Build a slot in a place of the pool, for a lease that holds it."""
         _, source = self._opened()
-        order = Order(index=index, timeout=self._start_timeout, snapshot=snapshot)
-        return await source.start(order)
+        return await self._start(source, index, snapshot)
+
+    async def _start(self, source: Source, index: int, snapshot: Snapshot | None) -> Slot:
+        fence = self._surroundings.around(index)
+        order = Order(index=index, timeout=self._start_timeout, fence=fence, snapshot=snapshot)
+        try:
+            return await source.start(order)
+        except BaseException:
+            await finish(fence.aclose())
+            raise
 
     async def discard(self, snapshot: Snapshot) -> None:
         """Forget a snapshot; slots that began with it keep their files."""
@@ -253,45 +288,9 @@ class LocalBackend:
         await finish(self._close_leases())
         if self._source is not None:
             await finish(self._source.aclose())
+        await finish(self._surroundings.aclose())
 
     async def _close_leases(self) -> None:
         async with asyncio.TaskGroup() as group:
             for lease in list(self._leases):
                 group.create_task(lease.aclose())
-
-
-class _Place:
-    """A lease's place in its backend."""
-
-    def __init__(self, backend: LocalBackend, index: int) -> None:
-        self._backend = backend
-        self._index = index
-
-    async def build(self, snapshot: Snapshot | None) -> Slot:
-        """Return another slot in the same place."""
-        return await self._backend.build_slot(self._index, snapshot)
-
-    async def fork(self, slot: Slot, count: int, timeout: float) -> tuple[LocalLease, ...]:
-        """Return leases that begin with the slot's files."""
-        if count < 1:
-            raise ValueError(f"count is {count}: fork into at least one")
-        snapshot = await slot.snapshot()
-        begun = [
-            asyncio.ensure_future(self._backend.lease(timeout=timeout, snapshot=snapshot))
-            for _ in range(count)
-        ]
-        try:
-            return tuple(await asyncio.gather(*begun))
-        except BaseException:
-            await finish(_undo(begun))
-            raise
-        finally:
-            await finish(self._backend.discard(snapshot))
-
-
-async def _undo(begun: "list[asyncio.Future[LocalLease]]") -> None:
-    for future in begun:
-        future.cancel()
-    for result in await asyncio.gather(*begun, return_exceptions=True):
-        if isinstance(result, LocalLease):
-            await result.aclose()

@@ -5,6 +5,7 @@ answer.
 import asyncio
 import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from treadle_sandbox import errors
@@ -105,6 +106,8 @@ class Calls:
     async def command(self, request: dict[str, Any], *, timeout: float) -> Reply:
         """Ask for a command: counted, its infrastructure failures too."""
         self._check_open()
+        fence = self._slot.fence
+        kills = fence.out_of_memory_kills()
         number, future = self._slot.channel.send(request)
         counters = self._counters
         counters.execs += 1
@@ -118,6 +121,8 @@ class Calls:
             counters.running -= 1
         if reply.flags & frames.TIMED_OUT:
             counters.timeouts += 1
+        if fence.out_of_memory_kills() > kills:
+            return replace(reply, flags=reply.flags | frames.OUT_OF_MEMORY)
         return reply
 
     async def _wait(self, number: int, future: asyncio.Future[Reply], timeout: float) -> Reply:

@@ -18,6 +18,17 @@ class Counters:
         self.failures: Counter[str] = Counter()
 
     @contextmanager
+    def command(self) -> Generator[None]:
+        """Count one command while it runs."""
+        self.execs += 1
+        self.running += 1
+        try:
+            with self.boundary():
+                yield
+        finally:
+            self.running -= 1
+
+    @contextmanager
     def boundary(self) -> Generator[None]:
         """Count an infrastructure failure by its type and let it pass."""
         try:
@@ -25,3 +36,14 @@ class Counters:
         except SandboxError as error:
             self.failures[type(error).__name__] += 1
             raise
+
+    @contextmanager
+    def command(self) -> Generator[None]:
+        """Count one command while it runs."""
+        self.execs += 1
+        self.running += 1
+        try:
+            with self.boundary():
+                yield
+        finally:
+            self.running -= 1

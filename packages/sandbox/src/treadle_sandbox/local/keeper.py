@@ -39,7 +39,7 @@ class Keeper:
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._sending = asyncio.Lock()
         self._failures: dict[int, str] = {}
-        self._ports: dict[int, int] = {}
+        self._ports: dict[int, asyncio.Future[int]] = {}
         self.lost = False
         """Whether it is gone, and every slot with it."""
         self.features: Mapping[str, Any] = {}
@@ -72,10 +72,12 @@ class Keeper:
             )
             full = {**config, "level": "keeper", "control": theirs.fileno()}
             data = build_bundle() + frames.encode_request(full)
-        except BaseException:
+        except BaseException as error:
             ours.close()
             program.close()
             os.close(errors)
+            if isinstance(error, OSError):
+                raise SlotStartError(f"can't start {python!r} as a keeper: {error}") from error
             raise
         finally:
             theirs.close()
@@ -100,11 +102,11 @@ class Keeper:
                 async with asyncio.timeout(timeout):
                     await self._loop.sock_sendall(program, data)
                     self.features = (await greeting).note
+            except TimeoutError as error:
+                raise SlotStartError(f"no keeper of slots within {timeout:g} s") from error
             except (OSError, SlotLostError) as error:
                 reason = await self._reason()
                 raise SlotStartError(f"the keeper of slots ended: {reason or error}") from error
-            except TimeoutError as error:
-                raise SlotStartError(f"no keeper of slots within {timeout:g} s") from error
 
     async def _reason(self) -> str:
         with contextlib.suppress(TimeoutError):
@@ -134,7 +136,7 @@ class Keeper:
             self._failures[number] = note["failure"]
             return
         if "listens" in note:
-            self._ports[number] = descriptors[0]
+            self._port(number).set_result(descriptors[0])
             return
         future = self._waiting.pop(number, None)
         if future is None or future.done():
@@ -189,9 +191,26 @@ class Keeper:
         """Return why the slot of a request couldn't be built, or nothing."""
         return self._failures.pop(number, "")
 
-    def take_port(self, number: int) -> int:
-        """Return the listening socket of the slot of a request, or -1."""
-        return self._ports.pop(number, -1)
+    def _port(self, number: int) -> asyncio.Future[int]:
+        return self._ports.setdefault(number, self._loop.create_future())
+
+    async def take_port(self, number: int, *, timeout: float) -> int:
+        """Return the listening socket of the slot of a request; the caller's to close.
+
+        Raises: SlotStartError: the slot sent none.
+        """
+        # It was sent before the slot's greeting, through another socket.
+        await asyncio.wait({self._port(number)}, timeout=timeout)
+        future = self._ports.pop(number)
+        if not future.done():
+            raise SlotStartError("the slot sent no listening socket")
+        return future.result()
+
+    def forget_port(self, number: int) -> None:
+        """Close the listening socket of the slot of a request, if nobody took it."""
+        future = self._ports.pop(number, None)
+        if future is not None and future.done():
+            os.close(future.result())
 
     async def aclose(self) -> bool:
         """End the keeper and every slot; return whether it is gone. May be called again."""
@@ -207,9 +226,8 @@ class Keeper:
         if self._errors >= 0:
             os.close(self._errors)
             self._errors = -1
-        for port in self._ports.values():
-            os.close(port)
-        self._ports.clear()
+        for number in list(self._ports):
+            self.forget_port(number)
         return True
 
 

@@ -18,6 +18,7 @@ from treadle_sandbox.local.keeper import Keeper
 from treadle_sandbox.local.launch import Method, Site, plan_keeper, plan_users, verify
 from treadle_sandbox.local.slot import finish
 from treadle_sandbox.local.source import Features, Order
+from treadle_sandbox.network import PROXY_PORT
 from treadle_sandbox.records import Snapshot
 
 _STOP_HARD = 5.0
@@ -31,10 +32,10 @@ class KeptSlot:
         self,
         keeper: Keeper,
         channel: Channel,
+        order: Order,
         *,
         number: int,
         request: int,
-        index: int,
         first: int,
         users: tuple[str, ...],
     ) -> None:
@@ -42,21 +43,18 @@ class KeptSlot:
         self._number = number
         self.request = request
         """Number of the request that it was built for."""
-        self._index = index
+        self._index = order.index
         self._first = first
         self._stopping: asyncio.Future[bool] | None = None
         self.channel = channel
         self.folder: Path | None = None
+        self.fence = order.fence
         self.users = users
 
     @property
     def descriptor(self) -> int:
         """Its first process, as a process descriptor; -1 after `stop`."""
         return self._first
-
-    def take_port(self) -> int:
-        """Return the socket that listens in the slot's network, or -1: the caller's to close."""
-        return self._keeper.take_port(self.request)
 
     async def snapshot(self) -> Snapshot:
         """Keep the files as they are now, while processes go on."""
@@ -92,7 +90,8 @@ class KeptSlot:
             loop.remove_reader(self._first)
         os.close(self._first)
         self._first = -1
-        return True
+        self._keeper.forget_port(self.request)
+        return await self.fence.aclose()
 
 
 class KeptSlots:
@@ -163,9 +162,11 @@ class KeptSlots:
 
     async def _build(self, keeper: Keeper, order: Order, snapshot: int) -> KeptSlot:
         ours, theirs = socket.socketpair()
-        request = {"op": "start", "index": order.index, "snapshot": snapshot, "port": order.port}
+        port = PROXY_PORT if order.fence.has_way_out else 0
+        request = {"op": "start", "index": order.index, "snapshot": snapshot, "port": port}
         try:
-            answer = await keeper.ask(request, theirs.fileno(), *order.groups)
+            with order.fence.gates() as groups:
+                answer = await keeper.ask(request, theirs.fileno(), *groups)
         except BaseException as error:
             ours.close()
             if isinstance(error, SlotLostError):
@@ -184,9 +185,9 @@ class KeptSlots:
         return KeptSlot(
             keeper,
             channel,
+            order,
             number=note["slot"],
             request=note["id"],
-            index=order.index,
             first=answer.descriptors[0],
             users=tuple(plan_users(self._method, self._site)),
         )
@@ -199,6 +200,9 @@ class KeptSlots:
             reason = keeper.take_failure(slot.request) or str(error)
             raise SlotStartError(f"a slot couldn't be built: {reason}") from error
         verify(reply.first, self._method, self._site)
+        if order.fence.has_way_out:
+            listener = await keeper.take_port(slot.request, timeout=order.timeout)
+            order.fence.serve(socket.socket(fileno=listener))
 
     async def discard(self, snapshot: Snapshot) -> None:
         """Forget a snapshot."""

@@ -16,6 +16,7 @@ from typing import Any
 from treadle_sandbox.errors import SlotStartError
 from treadle_sandbox.local.bundle import BOOTSTRAP
 from treadle_sandbox.local.root import WORKDIR, Interpreter, Root, plan_trees
+from treadle_sandbox.network import PROXY_PORT
 from treadle_sandbox.records import Isolation, Limits
 from treadle_sandbox.slot import grants
 
@@ -52,6 +53,8 @@ class Site:
     allow_root: bool = False
     snapshot_bytes: int = 0
     slots: int = 1
+    hidden: tuple[str, ...] = ()
+    """Paths that slots of a whole image don't have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +109,13 @@ def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
         "first_id": first_id,
         "ids": (site.slots + 1) * grants.RANGE,
         "root": "/",
-        "image": False,
+        "image": site.root.image,
+        "hidden": site.hidden,
         "workdir": WORKDIR,
         "binds": site.root.binds,
         "links": site.root.links,
         "files": site.root.files,
-        "folders": tuple(row[1] for row in trees),
+        "folders": () if site.root.image else tuple(row[1] for row in trees),
         "trees": trees,
         "inner": tuple(
             target for _, target in site.root.binds if _is_below(target, {row[1] for row in trees})
@@ -165,6 +169,7 @@ def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None
             "disk_bytes": site.limits.disk_bytes,
             "files_count": site.limits.disk_files,
             "network": site.network,
+            "way_out_port": PROXY_PORT,
             "host_id": host_id if method.privileged else 0,
             "new_user": method.privileged,
         },
@@ -222,7 +227,7 @@ def verify(report: bytes, method: Method, site: Site) -> None:
         row[1].split("/")[1] for row in plan_trees(site.root, allow_root=site.allow_root)
     }
     strange = set(facts.get("root", "?").split()) - top
-    if strange:
+    if strange and not site.root.image:
         wrong.append(f"the root shows {', '.join(sorted(strange))}")
     if wrong:
         raise SlotStartError(

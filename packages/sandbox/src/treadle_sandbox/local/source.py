@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from treadle_sandbox.local.channel import Channel
+from treadle_sandbox.local.fence import Fence
 from treadle_sandbox.records import Snapshot
 
 
@@ -25,6 +26,11 @@ class Slot(Protocol):
     @property
     def users(self) -> Sequence[str]:
         """Who commands may run as, as in `treadle_sandbox.Privilege`."""
+        ...
+
+    @property
+    def fence(self) -> Fence:
+        """Its control group and its way out."""
         ...
 
     async def snapshot(self) -> Snapshot:
@@ -58,11 +64,9 @@ class Order:
     index: int
     """Its place in the backend, which decides its ids."""
     timeout: float
+    fence: Fence
+    """What stands around it. It is the slot's when the slot was built, and ends with it."""
     snapshot: Snapshot | None = None
-    groups: Sequence[int] = ()
-    """Open `cgroup.procs` files that its first process joins before anything else."""
-    port: int = 0
-    """Port of a listening socket in the slot's network, which the host gets; 0 for none."""
 
 
 class Source(Protocol):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from treadle_sandbox.backend import Lease
 from treadle_sandbox.pool.provider import ServerAddress
-from treadle_sandbox.records import Capabilities, Snapshot
+from treadle_sandbox.records import Capabilities, Snapshot, Statistics
 
 
 class Health(Protocol):
@@ -24,6 +24,11 @@ class Health(Protocol):
     @property
     def leased(self) -> int:
         """Slots in use, by any driver."""
+        ...
+
+    @property
+    def quarantined(self) -> int:
+        """Slots out of use for good."""
         ...
 
     @property
@@ -82,6 +87,10 @@ class Link(Protocol):
 
     async def close_lease(self, name: str) -> None:
         """Close a lease of any driver."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Return what this driver did there."""
         ...
 
     async def aclose(self) -> None:

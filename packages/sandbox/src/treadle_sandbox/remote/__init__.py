@@ -1,4 +1,4 @@
-"""Sandboxes of a server elsewhere: the client of `treadle-sandbox serve`. Needs no other package."""
+"""Sandboxes of a server elsewhere: the client of `treadle-sandbox serve`. Stands alone."""
 
 from treadle_sandbox.remote.backend import RemoteBackend
 from treadle_sandbox.remote.lease import RemoteLease

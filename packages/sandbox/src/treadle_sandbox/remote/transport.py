@@ -52,6 +52,7 @@ class Transport:
             body,
         )
         deadline = time.monotonic() + timeout
+        failure = OSError("not tried")
         for pause in _PAUSES:
             if pause:
                 await asyncio.sleep(pause)
@@ -61,7 +62,7 @@ class Transport:
                 raise errors.ServerError(f"{self.url}: {error or 'no answer in time'}") from error
             except OSError as error:
                 failure = error
-        raise errors.ServerError(f"{self.url} can't be reached: {failure}") from failure  # pyright: ignore[reportPossiblyUnboundVariable]
+        raise errors.ServerError(f"{self.url} can't be reached: {failure}") from failure
 
     async def _exchange(self, request: bytes, deadline: float) -> Reply:
         if self._closed:

@@ -7,7 +7,6 @@ by a note with its `id`, and `error` where it failed.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH123
 
 import gc
 import os
@@ -17,13 +16,14 @@ import signal
 import socket
 from typing import Any
 
-from treadle_sandbox.slot import birth, linux, notes, seccomp, template, volume
+from treadle_sandbox.slot import archives, birth, linux, notes, seccomp, template, volume
 from treadle_sandbox.slot.layer import Copy
 from treadle_sandbox.slot.shelf import Shelf
 from treadle_sandbox.slot.users import UserNamespaces
 
 _LAZY_BYTES = 4 << 20
 _INLINE_BYTES = 256 << 10
+_TOLD, _KILLED = 1, 2
 
 
 class Keeper:
@@ -55,6 +55,7 @@ class Keeper:
         bases = {base for _, _, base, _, _ in self._config["trees"] if base}
         self._mapped = all(map(self._users.can_map, bases))
         features = {"layered": self._layered, "mapped": self._mapped}
+        archives.preload()
         gc.collect()
         gc.freeze()
         notes.send(self._host, {"id": 0, **features})
@@ -156,28 +157,28 @@ class Keeper:
         self._shelf.open(number, chain if self._layered else (), snapshot=True)
         shift = -self._users.shift(request["index"])
         if volume.used(source) <= _INLINE_BYTES:
-            self._copy(request, source, number, shift)
+            if not self._copy(request, source, number, shift):
+                self._drop(self._shelf.discard(number))
             return
         worker = os.fork()
         if worker == 0:
-            status = 1
+            status = _KILLED
             try:
-                self._copy(request, source, number, shift)
-                status = 0
+                status = 0 if self._copy(request, source, number, shift) else _TOLD
             finally:
                 os._exit(status)
         self._copies[worker] = (request["id"], number)
 
-    def _copy(self, request: "dict[str, Any]", source: int, number: int, shift: int) -> None:
-        copy = Copy(f"{volume.path(number)}/top", shift=shift)
+    def _copy(self, request: "dict[str, Any]", source: int, number: int, shift: int) -> bool:
+        """Fill a snapshot's volume and tell the host; return whether it was filled."""
         try:
+            copy = Copy(f"{volume.path(number)}/top", shift=shift)
             copy.run(f"{volume.path(source)}/top")
         except OSError as error:
-            self._drop(self._shelf.discard(number))
             self._fail(request, error)
-        else:
-            note = {"snapshot": number, "bytes": copy.bytes, "files": copy.files}
-            self._tell(request, note)
+            return False
+        self._tell(request, {"snapshot": number, "bytes": copy.bytes, "files": copy.files})
+        return True
 
     def _reap(self) -> None:
         while True:
@@ -193,6 +194,7 @@ class Keeper:
                 request, number = self._copies.pop(process)
                 if status:
                     self._drop(self._shelf.discard(number))
+                if status and os.waitstatus_to_exitcode(status) != _TOLD:
                     note = {"id": request, "error": 5, "message": "the copy was killed"}
                     notes.send(self._host, note)
 

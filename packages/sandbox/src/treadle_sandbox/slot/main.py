@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Any
 
-from treadle_sandbox.slot import files
+from treadle_sandbox.slot import files, wayout
 from treadle_sandbox.slot.agent import Agent
 from treadle_sandbox.slot.processes import IS_LINUX, adopt_orphans
 
@@ -33,6 +33,8 @@ def run(config: "dict[str, Any]") -> None:
         adopt_orphans()
     else:
         greeting = _confine(config)
+    if config["way_out"] >= 0:
+        wayout.hand_over(config["way_out"], config["way_out_port"])
     control = os.dup(0)
     clean = serve(control, config, greeting)
     if config["level"] == "process":

@@ -11,6 +11,8 @@ import time
 
 IS_LINUX = sys.platform == "linux"
 _ROUNDS = 200
+_OOM_PREFERENCE = b"800"
+"""Above that of the slot's first process."""
 
 
 def adopt_orphans() -> None:
@@ -19,6 +21,30 @@ def adopt_orphans() -> None:
         from treadle_sandbox.slot import linux
 
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def prefer_as_victim(*, shielded: bool) -> None:
+    """Have the kernel end what this process starts before the slot's first process, when the
+    slot's memory runs out.
+
+    The file belongs to nobody in the slot while this process hides itself. It shows itself for that
+    moment only where it is `shielded`: no command has the capabilities it takes to reach it then.
+    """
+    if not IS_LINUX:
+        return
+    from treadle_sandbox.slot import linux
+
+    if shielded:
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    try:
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    except OSError:
+        score = -1
+    if score >= 0:
+        os.write(score, _OOM_PREFERENCE)
+        os.close(score)
+    if shielded:
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
 
 
 def limit(name: str, value: int) -> None:

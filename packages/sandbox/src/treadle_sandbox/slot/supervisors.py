@@ -102,6 +102,7 @@ def _serve(
     processes.adopt_orphans()
     os.umask(0o022)
     keep_only(descriptors)
+    processes.prefer_as_victim(shielded=setting["shielded"])
     for name, value in setting["limits"].items():
         processes.limit(name, value)
     if user != "user":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from treadle_sandbox import errors
 from treadle_sandbox.backend import Backend, Lease
 from treadle_sandbox.pool.provider import ServerAddress
-from treadle_sandbox.records import Capabilities, Snapshot
+from treadle_sandbox.records import Capabilities, Snapshot, Statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class MemoryHealth:
     status: str
     slots: int
     leased: int
+    quarantined: int
     boot: str
 
 
@@ -76,7 +77,13 @@ class MemoryLink:
         server.check()
         state = server.backend.statistics()
         status = "draining" if server.draining else "ready"
-        return MemoryHealth(status=status, slots=state.slots, leased=state.leased, boot=server.boot)
+        return MemoryHealth(
+            status=status,
+            slots=state.slots,
+            leased=state.leased,
+            quarantined=state.quarantined,
+            boot=server.boot,
+        )
 
     async def lease(
         self,
@@ -112,6 +119,10 @@ class MemoryLink:
     async def close_lease(self, name: str) -> None:
         """Close a lease of any driver."""
         await self._server.leases[name].aclose()
+
+    def statistics(self) -> Statistics:
+        """Return what was done there, by any driver."""
+        return self._server.backend.statistics()
 
     async def aclose(self) -> None:
         """Close this driver's leases."""
