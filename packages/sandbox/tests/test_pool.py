@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -472,3 +473,52 @@ def test_a_driver_that_fails_leaves_nothing_when_it_closes():
         await pool.aclose()
 
     asyncio.run(scenario())
+
+
+class Storm:
+    """Random use of pools, and random deaths of servers."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+
+    async def use(self, pool):
+        async with await pool.lease(timeout=60) as lease:
+            assert await lease.list_files() == ()
+            mine = str(self.chance.random()).encode()
+            await lease.write_file("owner", mine)
+            for _ in range(self.chance.randrange(4)):
+                await asyncio.sleep(self.chance.random() * 0.01)
+                assert await lease.read_file("owner") == mine
+
+    async def work(self, pool):
+        for _ in range(15):
+            with contextlib.suppress(TimeoutError, errors.SlotLostError):
+                async with asyncio.timeout(self.chance.choice((0.005, 0.02, 10.0))):
+                    await self.use(pool)
+
+    async def kill(self, where):
+        while True:
+            await asyncio.sleep(0.03)
+            alive = [server for server in where.servers.values() if server.alive]
+            if alive:
+                server = self.chance.choice(alive)
+                server.alive = False
+                server.dead = self.chance.choice(("killed", ""))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_use_and_deaths_cross_nothing_and_leave_nothing(seed):
+    async def scenario():
+        where, storm = platform(slots=3), Storm(seed)
+        changes = {"slots_per_container": 3, "min_containers": 0, "idle_timeout": 0.1}
+        async with opened(where, **changes) as one, opened(where, **changes) as two:
+            killing = asyncio.create_task(storm.kill(where))
+            async with asyncio.TaskGroup() as group:
+                for pool in (one, two) * 8:
+                    group.create_task(storm.work(pool))
+            killing.cancel()
+            for pool in (one, two):
+                assert (pool.statistics().leased, pool.statistics().waiting) == (0, 0)
+        assert not where.servers
+
+    asyncio.run(asyncio.wait_for(scenario(), 120))

@@ -21,7 +21,7 @@ from treadle_sandbox.slot.seccomp import UnsupportedMachineError, build_filter
 def test_captured_output_is_whole_or_head_and_tail(pieces, limit):
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as pipe:
-        capture = Capture(reader, limit)
+        capture = Capture(limit, reader)
         for piece in pieces:
             if piece:
                 pipe.write(piece)

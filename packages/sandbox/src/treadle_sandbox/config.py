@@ -90,8 +90,10 @@ class PoolConfig(SlotConfig):
     """How many servers may be starting at one time."""
     start_timeout: float = 120.0
     """How long a server may take from its creation to its first healthy answer."""
+    prepare_timeout: float = 1800.0
+    """How long the platform may take at the start of the pool: it may build or fetch an image."""
     provider_timeout: float = 60.0
-    """The longest that one call of the platform may take, `create` apart."""
+    """The longest that another call of the platform may take."""
     health_check_interval: float = 5.0
     health_timeout: float = 5.0
     quarantine_after: int = 3
@@ -130,6 +132,7 @@ class PoolConfig(SlotConfig):
             "creations_per_second",
             "max_starting",
             "start_timeout",
+            "prepare_timeout",
             "provider_timeout",
             "health_check_interval",
             "health_timeout",

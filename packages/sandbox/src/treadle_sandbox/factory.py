@@ -51,8 +51,8 @@ def backend_from_config(config: Config | Mapping[str, Any]) -> Backend:
         )
     provider = _load(*_PROVIDERS[type(config)])(config)
     backend = _load("treadle_sandbox.pool.backend", "PoolBackend", "client")
-    connect = _load("treadle_sandbox.pool.remote", "connect", "client")
-    return backend(provider, config, connect=connect)
+    make_connect = _load("treadle_sandbox.pool.remote", "make_connect", "client")
+    return backend(provider, config, connect=make_connect(config))
 
 
 def _local(config: LocalConfig) -> Backend:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from treadle_sandbox.errors import ConfigError
 from treadle_sandbox.records import Limits
@@ -20,7 +20,15 @@ from treadle_sandbox.records import Limits
 TOKEN_VARIABLE = "TREADLE_SANDBOX_TOKEN"
 
 
-def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+class Commands(Protocol):
+    """What `ArgumentParser.add_subparsers` returns."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        """Add the parser of one subcommand."""
+        ...
+
+
+def add_serve(commands: Commands) -> None:
     """Add the subcommand to a parser."""
     serve = commands.add_parser(
         "serve",

@@ -20,7 +20,7 @@ from treadle_sandbox.local.lease import LocalLease
 from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.local.root import Interpreter, plan_root
 from treadle_sandbox.local.slot import Slot, finish
-from treadle_sandbox.records import Capabilities, Isolation, Limits, Statistics
+from treadle_sandbox.records import Capabilities, Isolation, Limits, Snapshot, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
 _ADVICE = (
@@ -151,9 +151,17 @@ class LocalBackend:
             )
         return self._method, self._site
 
-    async def lease(self, *, timeout: float = 30.0) -> LocalLease:
+    async def lease(
+        self,
+        *,
+        timeout: float = 30.0,
+        lifetime: float | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> LocalLease:
         """Wait for a free slot, first come first served; see `treadle_sandbox.Backend.lease`."""
         method, site = self._opened()
+        if snapshot is not None:
+            raise errors.SnapshotNotFoundError(f"no snapshot {snapshot.id!r} in this backend")
         with self._counters.boundary():
             index = await self._pool.take(timeout)
             self._starting += 1
@@ -174,12 +182,17 @@ class LocalBackend:
             restart=lambda: self._start(method, site, index),
             give_back=self._give_back,
             counters=self._counters,
+            lifetime=lifetime,
         )
         self._leases[lease] = index
         if self._state != "open":
             await lease.aclose()
             raise errors.BackendStateError("the backend was closed meanwhile")
         return lease
+
+    async def discard(self, snapshot: Snapshot) -> None:
+        """Forget a snapshot; see `treadle_sandbox.Backend.discard`."""
+        raise errors.SnapshotNotFoundError(f"no snapshot {snapshot.id!r} in this backend")
 
     def _give_back(self, lease: LocalLease, clean: bool) -> None:
         index = self._leases.pop(lease)

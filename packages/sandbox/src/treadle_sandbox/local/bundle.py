@@ -13,8 +13,9 @@ from importlib import resources
 from treadle_sandbox.slot import frames
 
 _MODULES = (
-    *("linux", "seccomp", "frames", "output", "jobs", "files", "processes", "confine"),
-    *("agent", "main"),
+    *("linux", "seccomp", "frames", "output", "streams", "files", "processes", "confine"),
+    *("loop", "supervisors", "commands", "shells", "sessions", "background", "archives"),
+    *("workers", "agent", "main"),
 )
 _PACKAGE = "treadle_sandbox.slot"
 

@@ -11,7 +11,7 @@ from typing import Any
 from treadle_sandbox.errors import SlotLostError
 from treadle_sandbox.slot import frames
 
-_REPLY_MOST = 512 << 20
+_REPLY_MOST = 1100 << 20
 GREETING = 0
 """Number of the reply that a slot sends by itself when it is ready."""
 
@@ -53,26 +53,29 @@ class Channel(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake everyone who waits; they find `lost` set."""
+        """Wake everyone who waits with an error."""
+        self._fail("the slot's process died (out of memory, or killed); take a new lease")
+
+    def _fail(self, reason: str) -> None:
         self.lost = True
-        for future in self._waiting.values():
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
             if not future.done():
-                future.cancel()
-        self._waiting.clear()
+                future.set_exception(SlotLostError(reason))
+                future.exception()
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes and resolve the replies they complete."""
-        self._buffer += data
+        buffer = self._buffer
+        buffer += data
         header = frames.REPLY
-        while len(self._buffer) >= header.size:
-            number, error, code, flags, out, err, micros, first, second = header.unpack_from(
-                self._buffer
-            )
+        while len(buffer) >= header.size:
+            number, error, code, flags, out, err, micros, first, second = header.unpack_from(buffer)
             middle = header.size + first
             if first + second > _REPLY_MOST:
                 self.close()
                 return
-            if len(self._buffer) < middle + second:
+            if len(buffer) < middle + second:
                 return
             reply = Reply(
                 error=error,
@@ -81,16 +84,16 @@ class Channel(asyncio.Protocol):
                 stdout_bytes=out,
                 stderr_bytes=err,
                 seconds=micros / 1e6,
-                first=bytes(self._buffer[header.size : middle]),
-                second=bytes(self._buffer[middle : middle + second]),
+                first=bytes(buffer[header.size : middle]),
+                second=bytes(buffer[middle : middle + second]),
             )
-            del self._buffer[: middle + second]
+            del buffer[: middle + second]
             future = self._waiting.pop(number, None)
             if future is not None and not future.done():
                 future.set_result(reply)
 
     def send(self, request: dict[str, Any]) -> tuple[int, asyncio.Future[Reply]]:
-        """Send a request; return its number and the reply to come.
+        """Send a request, with its number as `id`; return the number and the reply to come.
 
         Raises:
             SlotLostError: the slot is gone.
@@ -99,7 +102,8 @@ class Channel(asyncio.Protocol):
             raise SlotLostError("the slot's process is gone; take a new lease")
         self._last += 1
         future = self._expect(self._last)
-        self._transport.write(frames.encode_request({"id": self._last, **request}))
+        request["id"] = self._last
+        self._transport.write(frames.encode_request(request))
         return self._last, future
 
     def send_raw(self, data: bytes) -> None:
@@ -107,11 +111,14 @@ class Channel(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def send_cancel(self, target: int) -> None:
-        """Ask the slot to end a running command; its own reply still comes."""
-        if not self.lost and self._transport is not None:
-            request = {"id": 0, "op": "cancel", "target": target}
-            self._transport.write(frames.encode_request(request))
+    async def settle(self, target: int, *, timeout: float) -> None:
+        """Ask the slot to end what request `target` started, and wait for its reply."""
+        if self.lost or self._transport is None or target not in self._waiting:
+            return
+        future = self._expect(target)
+        request = {"id": 0, "op": "cancel", "target": target}
+        self._transport.write(frames.encode_request(request))
+        await asyncio.wait({future}, timeout=timeout)
 
     async def wait(self, future: asyncio.Future[Reply], *, timeout: float) -> Reply:
         """Return the reply.
@@ -119,13 +126,19 @@ class Channel(asyncio.Protocol):
         Raises:
             SlotLostError: the slot is gone, or didn't answer within `timeout` seconds.
         """
-        await asyncio.wait({future}, timeout=timeout)
-        if future.done() and not future.cancelled():
+        if future.done():
             return future.result()
-        if not self.lost:
+        timer = future.get_loop().call_later(timeout, self._give_up, future, timeout)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def _give_up(self, future: asyncio.Future[Reply], timeout: float) -> None:
+        if not future.done():
+            reason = f"the slot didn't answer within {timeout:g} s; take a new lease"
+            future.set_exception(SlotLostError(reason))
             self.close()
-            raise SlotLostError(f"the slot didn't answer within {timeout:g} s; take a new lease")
-        raise SlotLostError("the slot's process died (out of memory, or killed); take a new lease")
 
     def close(self) -> None:
         """Close the socket at once: the slot then ends by itself."""

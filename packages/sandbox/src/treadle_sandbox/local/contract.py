@@ -28,29 +28,62 @@ def resource_limits(limits: Limits, isolation: Isolation) -> dict[str, int]:
     return values
 
 
-def check_command(
-    argv: Sequence[str], environment: Mapping[str, str], *, timeout: float, output_limit: int
-) -> None:
-    """Raise InvalidCommandError for a command that can't mean anything."""
+def check_argv(argv: Sequence[str]) -> None:
+    """Raise InvalidCommandError for an argv that can't mean anything."""
     if isinstance(argv, str) or not argv or not argv[0]:
         raise errors.InvalidCommandError(
             f"argv is {argv!r}: give a list that starts with a program"
         )
-    if any("\0" in word for word in argv):
-        raise errors.InvalidCommandError(
-            "an argument holds a NUL character; no program can receive it"
-        )
+    for word in argv:
+        if "\0" in word:
+            raise errors.InvalidCommandError(
+                "an argument holds a NUL character; no program can receive it"
+            )
+
+
+def check_script(script: str) -> bytes:
+    """Return shell text as bytes; raise InvalidCommandError when it can't mean anything."""
+    if not script.strip():
+        raise errors.InvalidCommandError("the script is empty; give at least one command")
+    if "\0" in script:
+        raise errors.InvalidCommandError("the script holds a NUL character; no shell can read it")
+    return script.encode("utf-8", "surrogateescape")
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Raise InvalidCommandError for variables that can't be passed on."""
     for name, value in environment.items():
         if not name or "=" in name or "\0" in name + value:
             raise errors.InvalidCommandError(
                 f"environment variable {name!r} can't be passed on; rename it"
             )
+
+
+def check_bounds(timeout: float, output_limit: int) -> None:
+    """Raise InvalidCommandError for a timeout or limit out of range."""
     if not 0 < timeout < _TIMEOUT_MOST:
         raise errors.InvalidCommandError(f"timeout is {timeout!r}: give seconds above 0")
     if not 0 <= output_limit <= _OUTPUT_MOST:
         raise errors.InvalidCommandError(
             f"output_limit is {output_limit!r}: give 0 to {_OUTPUT_MOST} bytes"
         )
+
+
+def command_error(code: int, what: str) -> errors.SandboxError:
+    """Return the error that stands for an error number of a command's request."""
+    if code == frames.BAD_WORKDIR:
+        return errors.WorkdirError(f"no folder {what!r} in the slot; create it first")
+    if code == frames.NO_USER:
+        return errors.UnsupportedError(
+            f"slots of this level have no user for privilege {what!r}; see Capabilities"
+        )
+    if code == frames.NO_SHELL:
+        return errors.UnsupportedError("no bash on the slot's PATH; sessions and shell need it")
+    if code == frames.NO_JOB:
+        return errors.JobNotFoundError(f"no job {what!r} in the slot; a reset forgets them")
+    if code == frames.CLOSED:
+        return errors.SlotFileError(errno.EPIPE, "the job's standard input is closed", what)
+    return errors.SlotLostError(f"the slot can't start commands: {os.strerror(code)}")
 
 
 def file_error(code: int, path: str, limit: int) -> errors.SandboxError:
@@ -61,6 +94,13 @@ def file_error(code: int, path: str, limit: int) -> errors.SandboxError:
         return errors.NotRegularFileError(errno.EINVAL, "not a regular file", path)
     if code == frames.TOO_LARGE:
         return errors.FileTooLargeError(errno.EFBIG, f"more than the limit of {limit}", path)
+    if code == frames.BAD_ARCHIVE:
+        return errors.ArchiveError(
+            f"the archive for {path!r} is broken, too large, or holds a name, link or device "
+            "that isn't allowed; nothing outside the folder was touched"
+        )
+    if code == frames.CLOSED:
+        return errors.SlotFileError(errno.EIO, "the work on the archive was ended", path)
     if code == frames.OUTSIDE:
         return errors.SlotFileError(errno.EXDEV, "leads out of the slot", path)
     return errors.SlotFileError(code, os.strerror(code), path)

@@ -85,7 +85,7 @@ class PoolBackend:
 
     async def _open(self) -> None:
         config, provider = self._config, self._provider
-        await within(config.start_timeout, provider.start(), f"{provider.kind} start")
+        await within(config.prepare_timeout, provider.start(), f"{provider.kind} start")
         supervisor = Supervisor(
             config,
             provider,
@@ -98,7 +98,8 @@ class PoolBackend:
         self._runner = asyncio.create_task(supervisor.run())
         await asyncio.wait({supervisor.first, self._runner}, return_when="FIRST_COMPLETED")
         if self._runner.done():
-            self._runner.result()
+            supervisor.first.exception()
+            await self._runner
         link = supervisor.first.result().link
         if link is None:
             raise errors.ServerStartError("the first server ended as soon as it was ready")
@@ -290,7 +291,7 @@ class PoolBackend:
                 await asyncio.gather(*(lease.aclose() for lease in tuple(self._leases)))
                 self._supervisor.stop()
             if self._runner is not None:
-                await asyncio.wait({self._runner})
+                await self._runner
         finally:
             await within(
                 self._config.provider_timeout,

@@ -102,6 +102,11 @@ class PoolLease:
         except errors.SlotLostError:
             self._home.suspect(self)
             raise
+        except errors.LeaseClosedError as error:
+            if self._closing is not None:
+                raise
+            self._home.suspect(self)
+            raise errors.SlotLostError(f"lease {self.id} was ended by another: {error}") from error
         except errors.ServerError as error:
             self._home.suspect(self)
             raise errors.SlotLostError(f"lease {self.id} is lost: {error}") from error

@@ -133,10 +133,10 @@ class Life:
     async def _create(self) -> ServerAddress:
         name, provider = self.server.name, self._around.provider
         try:
-            return await provider.create(name, self._token)
+            return await within(
+                self._around.config.start_timeout, provider.create(name, self._token), "create"
+            )
         except errors.SandboxError as error:
-            raise errors.ServerStartError(f"{provider.kind} can't start {name}: {error}") from error
-        except OSError as error:
             raise errors.ServerStartError(f"{provider.kind} can't start {name}: {error}") from error
 
     async def _reach(self, address: ServerAddress) -> Link:
@@ -259,13 +259,13 @@ class Life:
         around, server = self._around, self.server
         around.ended(self)
         link, self.link = self.link, None
+        if not self.keep and (self.started or not self.adopted):
+            await self._remove()
         if link is not None:
             try:
                 await self._ask(link.aclose(), "close")
             except errors.SandboxError as error:
                 server.cause = server.cause or str(error)
-        if not self.keep and (self.started or not self.adopted):
-            await self._remove()
         around.changed()
 
     async def _remove(self) -> None:

@@ -21,7 +21,7 @@ from treadle_sandbox.pool.command import TOKEN_VARIABLE, server_options
 from treadle_sandbox.pool.owner import start_time
 from treadle_sandbox.pool.provider import ServerAddress
 
-_COMMAND = (sys.executable, "-m", "treadle_sandbox.cli", "serve")
+_COMMAND = (sys.executable, "-m", "treadle_sandbox", "serve")
 _POLL = 0.02
 _TERM_GRACE = 10.0
 _LOG_TAIL = 2000

@@ -70,9 +70,9 @@ class Supervisor:
     async def run(self) -> None:
         """Keep the servers until `stop`; then end those that nobody else uses."""
         try:
+            if self._config.purge_on_start:
+                await self._discovery.purge()
             async with asyncio.TaskGroup() as group:
-                if self._config.purge_on_start:
-                    await self._discovery.purge()
                 await self._take_in(group)
                 finder = group.create_task(self._keep_finding(group))
                 while not self._stopping:

@@ -35,12 +35,12 @@ class Target:
 def find_target(url: bytes) -> Target | None:
     """Return what a request target names, or None when it is no hot route."""
     parts = url.split(b"/")
+    if parts[1:3] != [b"v1", b"leases"] or b"%" in url:
+        return None
     if len(parts) == 5 and parts[4] in (b"exec", b"shell"):
-        if parts[1] == b"v1" and parts[2] == b"leases":
-            return Target(parts[3].decode("latin-1"), parts[4].decode("ascii"))
-    elif len(parts) == 7 and parts[6] == b"run" and parts[4] == b"sessions":
-        if parts[1] == b"v1" and parts[2] == b"leases" and b"%" not in parts[5]:
-            return Target(parts[3].decode("latin-1"), "run", parts[5].decode("latin-1"))
+        return Target(parts[3].decode("latin-1"), parts[4].decode("ascii"))
+    if len(parts) == 7 and parts[4] == b"sessions" and parts[6] == b"run":
+        return Target(parts[3].decode("latin-1"), "run", parts[5].decode("latin-1"))
     return None
 
 

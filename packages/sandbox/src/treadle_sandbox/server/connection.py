@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 import httptools
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from treadle_sandbox.errors import FileTooLargeError, InvalidCommandError, ServerError
@@ -116,19 +116,24 @@ class Connection(HttpToolsProtocol):
         if self._state is State.CLOSING:
             return
         self._unset_keepalive_if_required()
+        parser = self._parser()
         try:
-            self.parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse(answer_error(InvalidCommandError("there are no upgrades here")))
         except httptools.HttpParserError as error:
-            if self._state is not State.CLOSING:
-                self._door.tally.malformed += 1
-                why = error.__context__ or error
-                self._refuse(answer_error(InvalidCommandError(f"that isn't HTTP: {why}")))
+            self._door.tally.malformed += 1
+            why = error.__context__ or error
+            self._refuse(answer_error(InvalidCommandError(f"that isn't HTTP: {why}")))
         if self._state is State.HEAD:
             self._size += len(data)
             if self._size > _HEAD_LIMIT:
                 self._refuse(answer_error(FileTooLargeError("the request's head is too long"), 431))
+
+    def _parser(self) -> httptools.HttpRequestParser:
+        parser: httptools.HttpRequestParser | None = self.parser
+        assert parser is not None, "a connection that was lost gets no data"
+        return parser
 
     def on_message_begin(self) -> None:
         """Begin a request, the only one of its connection."""
@@ -149,7 +154,7 @@ class Connection(HttpToolsProtocol):
         door = self._door
         door.tally.requests += 1
         door.used = self._since
-        method = self.parser.get_method()
+        method = self._parser().get_method()
         if method == b"POST":
             self._target = find_target(self.url)
         headers = dict(self.headers)
@@ -186,7 +191,7 @@ class Connection(HttpToolsProtocol):
             self._enter(State.IDLE if done else State.BUSY)
             return
         self._enter(State.BUSY)
-        self._keep = self.parser.should_keep_alive()
+        self._keep = self._parser().should_keep_alive()
         body = b"".join(self._body)
         self._body = []
         begun = self._door.commands.begin(self._target, dict(self.headers), body)
@@ -226,7 +231,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing() or self._state is State.CLOSING:
             return
         self._enter(State.CLOSING)
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(format_answer(answer, keep=False))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -6,6 +6,7 @@ renewed, when its holder sends no heartbeat, or with the server. Taking a lease 
 epoch: calls of the holder before are refused from then on. Names of ended leases are remembered.
 """
 
+import asyncio
 import secrets
 import time
 from collections import OrderedDict
@@ -69,6 +70,8 @@ class LeaseBook:
         self.creations = Calls(grace=options.reconnect_grace)
         self.boot = secrets.token_hex(8)
         self.draining = False
+        self.empty = asyncio.Event()
+        self.empty.set()
         self.expired = 0
         self.replays = 0
 
@@ -120,8 +123,7 @@ class LeaseBook:
             raise errors.BackendStateError("the server is draining: it gives no new leases")
         if lifetime is None and heartbeat is None:
             lifetime = self._options.lifetime
-        more = {} if snapshot is None else {"snapshot": snapshot}
-        lease = await self._backend.lease(timeout=timeout, **more)
+        lease = await self._backend.lease(timeout=timeout, snapshot=snapshot)
         return self.hold(name, lease, owner=owner, lifetime=lifetime, heartbeat=heartbeat)
 
     def hold(
@@ -148,6 +150,7 @@ class LeaseBook:
             heartbeat=heartbeat,
         )
         self._held[name] = held
+        self.empty.clear()
         return held
 
     async def close(self, name: str, why: str | None = None) -> None:
@@ -163,8 +166,12 @@ class LeaseBook:
             self._past.popitem(last=False)
         if held is not None:
             self.replays += held.calls.replays
-            await held.lease.aclose()
-            await held.calls.aclose()
+            try:
+                await held.lease.aclose()
+                await held.calls.aclose()
+            finally:
+                if not self._held:
+                    self.empty.set()
 
     def beat(self, leases: Mapping[str, int]) -> dict[str, str]:
         """Note a heartbeat; return why those that aren't held in that epoch are lost."""

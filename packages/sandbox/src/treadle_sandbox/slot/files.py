@@ -14,8 +14,8 @@ import stat
 
 from treadle_sandbox.slot import frames
 
-_WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _LINKS_MOST = 40
 _LIST_MOST = 100_000
 _DEPTH_MOST = 100
@@ -28,9 +28,10 @@ class Refused(OSError):
 class Walk:
     """A position in the tree below a root, held as open descriptors."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, top: "int | None" = None) -> None:
+        """Begin at `root`, or at an open folder that links of `root` can't name."""
         self._root = root
-        self._open = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
+        self._open = [os.open(root, os.O_RDONLY | os.O_DIRECTORY) if top is None else os.dup(top)]
         self._links = 0
         self.name = ""
 
@@ -64,6 +65,12 @@ class Walk:
             else:
                 self.name = part
 
+    def enter(self, path: str, *, make: bool = False) -> None:
+        """Walk into the folder of `path` itself."""
+        self.go(path, make=make)
+        if self.name != ".":
+            self._enter(self.name, make=make)
+
     def _split(self, path: str) -> "list[str]":
         if path.startswith("/"):
             path = self._below_root(path)
@@ -90,16 +97,17 @@ class Walk:
 
     def _enter(self, part: str, *, make: bool) -> None:
         try:
-            descriptor = os.open(part, _WALK, dir_fd=self.folder)
+            descriptor = os.open(part, WALK, dir_fd=self.folder)
         except FileNotFoundError:
             if not make:
                 raise
             os.mkdir(part, 0o755, dir_fd=self.folder)
-            descriptor = os.open(part, _WALK, dir_fd=self.folder)
+            descriptor = os.open(part, WALK, dir_fd=self.folder)
         self._open.append(descriptor)
 
 
-def _check_regular(descriptor: int) -> int:
+def check_regular(descriptor: int) -> int:
+    """Return the size of a regular file; raise Refused for anything else."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise Refused(frames.NOT_REGULAR, "not a regular file")
@@ -110,13 +118,23 @@ def _check_regular(descriptor: int) -> int:
 
 def _open_plain(walk: Walk, flags: int, mode: int = 0o644) -> int:
     try:
-        return os.open(walk.name, flags | _PLAIN, mode, dir_fd=walk.folder)
+        return os.open(walk.name, flags | PLAIN, mode, dir_fd=walk.folder)
     except IsADirectoryError:
         raise Refused(frames.NOT_REGULAR, "a folder") from None
     except OSError as error:
         if error.errno in (6, 19):
             raise Refused(frames.NOT_REGULAR, "a pipe, socket or device") from None
         raise
+
+
+def open_folder(root: str, path: str, *, make: bool = False) -> int:
+    """Return a descriptor of a folder of the slot."""
+    walk = Walk(root)
+    try:
+        walk.enter(path, make=make)
+        return os.dup(walk.folder)
+    finally:
+        walk.close()
 
 
 def read(root: str, path: str, limit: int) -> bytes:
@@ -126,7 +144,7 @@ def read(root: str, path: str, limit: int) -> bytes:
         walk.go(path)
         descriptor = _open_plain(walk, os.O_RDONLY)
         try:
-            if _check_regular(descriptor) > limit:
+            if check_regular(descriptor) > limit:
                 raise Refused(frames.TOO_LARGE, "larger than the limit")
             data = bytearray()
             while len(data) <= limit:
@@ -148,7 +166,7 @@ def write(root: str, path: str, data: bytes, mode: int) -> None:
         walk.go(path, make=True)
         descriptor = _open_plain(walk, os.O_WRONLY | os.O_CREAT, mode)
         try:
-            _check_regular(descriptor)
+            check_regular(descriptor)
             os.ftruncate(descriptor, 0)
             left = memoryview(data)
             while left:
@@ -167,7 +185,7 @@ def list_below(root: str, path: str) -> bytes:
     walk = Walk(root)
     try:
         walk.go(path)
-        top = os.open(walk.name, _WALK, dir_fd=walk.folder)
+        top = os.open(walk.name, WALK, dir_fd=walk.folder)
     finally:
         walk.close()
     rows: list[bytes] = []
@@ -187,7 +205,7 @@ def _list_into(rows: "list[bytes]", folder: int, prefix: bytes, depth: int) -> N
                 if len(rows) > _LIST_MOST:
                     raise Refused(frames.TOO_LARGE, "too many files")
             elif stat.S_ISDIR(found.st_mode):
-                below = os.open(name, _WALK, dir_fd=folder)
+                below = os.open(name, WALK, dir_fd=folder)
                 _list_into(rows, below, path + b"/", depth + 1)
     finally:
         os.close(folder)
@@ -201,7 +219,7 @@ def remove_tree(path: str) -> None:
     folder.
     """
     try:
-        folder = os.open(path, _WALK)
+        folder = os.open(path, WALK)
     except FileNotFoundError:
         return
     names: list[str] = []
@@ -212,7 +230,7 @@ def remove_tree(path: str) -> None:
                 names.append(below)
                 folder = _change(folder, _open_for_removal(below, folder))
             elif names:
-                folder = _change(folder, os.open("..", _WALK, dir_fd=folder))
+                folder = _change(folder, os.open("..", WALK, dir_fd=folder))
                 os.rmdir(names.pop(), dir_fd=folder)
             else:
                 break
@@ -240,7 +258,7 @@ def _remove_files(folder: int) -> "str | None":
 
 def _open_for_removal(name: str, folder: int) -> int:
     try:
-        return os.open(name, _WALK, dir_fd=folder)
+        return os.open(name, WALK, dir_fd=folder)
     except PermissionError:
         os.chmod(name, 0o700, dir_fd=folder)
-        return os.open(name, _WALK, dir_fd=folder)
+        return os.open(name, WALK, dir_fd=folder)

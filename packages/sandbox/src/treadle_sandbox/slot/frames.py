@@ -13,12 +13,14 @@ REPLY = struct.Struct("!QiiIQQQII")
 """id, error number, exit code, flags, stdout bytes, stderr bytes, microseconds, length, length."""
 LENGTH = struct.Struct("!I")
 
-TIMED_OUT, TRUNCATED, UNFIT = 1, 2, 4
-"""Reply flags: the timeout killed it; output was cut; the slot can't vouch for what is left in
-it.
+TIMED_OUT, TRUNCATED, UNFIT, OUT_OF_MEMORY, RESTARTED, ENDED = 1, 2, 4, 8, 16, 32
+"""Reply flags: the timeout killed it; output was cut; the slot can't vouch for what is left in it;
+the memory limit of the slot killed a process; the session had lost its shell before;
+the job has ended.
 """
 
 NOT_REGULAR, TOO_LARGE, OUTSIDE, BAD_NAME, BAD_WORKDIR = 10_001, 10_002, 10_003, 10_004, 10_005
+NO_USER, NO_JOB, NO_SHELL, BAD_ARCHIVE, CLOSED = 10_006, 10_007, 10_008, 10_009, 10_010
 """Error numbers of ours, above every errno."""
 
 

@@ -14,7 +14,7 @@ class Capture:
 
     __slots__ = ("_head", "_limit", "_tail", "descriptor", "open", "total")
 
-    def __init__(self, descriptor: int, limit: int) -> None:
+    def __init__(self, limit: int, descriptor: int = -1) -> None:
         self.descriptor = descriptor
         self.open = True
         self.total = 0

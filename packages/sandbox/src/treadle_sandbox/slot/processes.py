@@ -1,10 +1,4 @@
-"""Starting and ending commands: a supervisor per command, and process trees that can't slip away.
-
-The supervisor adopts every orphan of its command (on Linux), so a daemon that forked twice and left
-its session is still found below it. It reports through a pipe: the command's process id, then its
-wait status. When it ends, what the command left running belongs to the slot's first process and
-lives until the slot is emptied.
-"""
+"""Process trees that can't slip away, resource limits, and the users of a slot."""
 
 # pathlib would double the start-up time of a slot.
 # ruff: noqa: PTH123, PTH208
@@ -12,15 +6,11 @@ lives until the slot is emptied.
 import os
 import resource
 import signal
-import struct
 import sys
 import time
-from typing import Any
 
-NUMBER = struct.Struct("!i")
 IS_LINUX = sys.platform == "linux"
 _ROUNDS = 200
-_FIRST_FREE = 3
 
 
 def adopt_orphans() -> None:
@@ -31,66 +21,17 @@ def adopt_orphans() -> None:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def start(
-    request: "dict[str, Any]", streams: "tuple[int, int, int]", report: int, highest: int
-) -> int:
-    """Fork a supervisor that runs the command of `request`; return the supervisor's process id.
-
-    `highest` is the largest descriptor in use: the supervisor keeps none but `report`.
-    """
-    supervisor = os.fork()
-    if supervisor == 0:
-        try:
-            _supervise(request, streams, report, highest)
-        finally:
-            os._exit(1)
-    return supervisor
+def become(user: str, users: "dict[str, int]") -> None:
+    """Take the user and group id of one of the slot's users, for good."""
+    number = users[user]
+    if number != os.geteuid():
+        os.setgroups([])
+        os.setresgid(number, number, number)
+        os.setresuid(number, number, number)
 
 
-def _supervise(
-    request: "dict[str, Any]", streams: "tuple[int, int, int]", report: int, highest: int
-) -> None:
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    adopt_orphans()
-    command = os.fork()
-    if command == 0:
-        _become(request, streams)
-    kept = os.dup2(report, _FIRST_FREE) if report != _FIRST_FREE else report
-    os.closerange(kept + 1, highest + 1)
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.write(kept, NUMBER.pack(command))
-    while True:
-        ended, status = os.wait()
-        if ended == command:
-            os.write(kept, NUMBER.pack(status))
-            os._exit(0)
-
-
-def _become(request: "dict[str, Any]", streams: "tuple[int, int, int]") -> None:
-    try:
-        os.setsid()
-        for name in ("SIGINT", "SIGPIPE", "SIGXFSZ", "SIGTERM", "SIGHUP"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        os.umask(0o022)
-        for target, source in enumerate(streams):
-            os.dup2(source, target)
-        for name, value in request["limits"].items():
-            _limit(name, value)
-        os.chdir(request["workdir"])
-        os.execvpe(request["argv"][0], request["argv"], request["env"])
-    except OSError as error:
-        os.write(
-            2, f"cannot run {request['argv'][0]!r}: {error.strerror}\n".encode("utf-8", "replace")
-        )
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
-    finally:
-        os._exit(126)
-
-
-def _limit(name: str, value: int) -> None:
+def limit(name: str, value: int) -> None:
+    """Bound a resource of this process and its children, named as in `resource`."""
     number = getattr(resource, name, None)
     if number is None:
         return

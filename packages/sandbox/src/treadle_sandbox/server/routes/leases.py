@@ -142,6 +142,13 @@ def slot_routes(service: Service) -> APIRouter:
 
         return await service.change(request, work)
 
+    add_fork(router, service)
+    return router
+
+
+def add_fork(router: APIRouter, service: Service) -> None:
+    """Add the route that makes leases of a lease."""
+
     @router.post("/fork", status_code=201)
     async def fork(request: Request, body: ForkWish) -> Response:
         """Make leases whose files are as they are here now; all or none."""
@@ -153,8 +160,6 @@ def slot_routes(service: Service) -> APIRouter:
             return answer_json([describe(service, new) for new in await _fork(service, held, body)])
 
         return await service.change(request, work)
-
-    return router
 
 
 async def _fork(service: Service, held: Held, body: ForkWish) -> list[Held]:

@@ -65,6 +65,14 @@ def predecessor_routes(service: Service) -> APIRouter:
             for slot in slots.all()
         ]
 
+    add_artifacts(router, service)
+    return router
+
+
+def add_artifacts(router: APIRouter, service: Service) -> None:
+    """Add the routes of a slot's files."""
+    slots = service.named
+
     @router.post("/artifacts/read")
     async def read(body: ReadWish) -> Response:
         """A file of a slot."""
@@ -85,8 +93,6 @@ def predecessor_routes(service: Service) -> APIRouter:
         slot = slots.find(body.slot_id)
         async with slot.lock:
             return respond(answer_json(await archive_artifacts(await slots.lease(slot), body)))
-
-    return router
 
 
 def _calls(slots: NamedSlots, name: str, service: Service) -> Calls:

@@ -92,9 +92,6 @@ def job_routes(service: Service) -> APIRouter:
     """Return the routes of background jobs."""
     router = APIRouter(prefix="/v1/leases/{lease}/jobs", tags=["jobs"])
 
-    async def find(request: Request) -> Job:
-        return await service.held(request).lease.job(request.path_params["job"])
-
     @router.post("", status_code=201)
     async def start(request: Request) -> Response:
         """Start a command in the background: `argv`, `env`, `workdir`, `timeout`, `keep`."""
@@ -116,16 +113,28 @@ def job_routes(service: Service) -> APIRouter:
     @router.get("/{job}")
     async def state(request: Request) -> dict[str, Any]:
         """What is known of a job, at once, or when it ended or `wait` seconds passed."""
-        job = await find(request)
+        job = await find_job(service, request)
         wait = read_number(read_query(request), "wait", 0)
         return dataclasses.asdict(await (job.wait(wait) if wait else job.state()))
+
+    add_streams(router, service)
+    return router
+
+
+async def find_job(service: Service, request: Request) -> Job:
+    """Return the job that a path names. Raises JobNotFoundError."""
+    return await service.held(request).lease.job(request.path_params["job"])
+
+
+def add_streams(router: APIRouter, service: Service) -> None:
+    """Add the routes of a job's output, input and signals."""
 
     @router.get("/{job}/output")
     async def read(request: Request) -> Response:
         """What a `stream` holds from `offset` on, at most `limit` bytes; waits `wait` seconds while
         there is nothing.
         """
-        job, query = await find(request), read_query(request)
+        job, query = await find_job(service, request), read_query(request)
         chunk = await job.read(
             query.get("stream", "stdout"),
             int(read_number(query, "offset", 0)),
@@ -138,7 +147,7 @@ def job_routes(service: Service) -> APIRouter:
     @router.get("/{job}/follow")
     async def follow(request: Request) -> Response:
         """The bytes of a `stream` from `offset` on, as they are written, until the job ends."""
-        job, query = await find(request), read_query(request)
+        job, query = await find_job(service, request), read_query(request)
         stream, offset = query.get("stream", "stdout"), int(read_number(query, "offset", 0))
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -150,7 +159,7 @@ def job_routes(service: Service) -> APIRouter:
     @router.post("/{job}/input", status_code=204)
     async def write(request: Request) -> Response:
         """Write the body to the job's standard input; `end=1` closes it."""
-        job, data = await find(request), await request.body()
+        job, data = await find_job(service, request), await request.body()
         end = read_query(request).get("end", "0") == "1"
 
         async def work() -> Answer:
@@ -162,12 +171,10 @@ def job_routes(service: Service) -> APIRouter:
     @router.post("/{job}/kill", status_code=204)
     async def kill(request: Request, body: Signal) -> Response:
         """Signal the job."""
-        job = await find(request)
+        job = await find_job(service, request)
 
         async def work() -> Answer:
             await job.kill(body.signal)
             return DONE
 
         return await service.change(request, work)
-
-    return router
