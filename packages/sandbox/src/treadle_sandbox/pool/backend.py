@@ -7,9 +7,10 @@ is on one server; `lease(snapshot=)` and `fork` go to that server and wait for r
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
@@ -17,7 +18,6 @@ from typing import Literal, Self
 from treadle_sandbox import errors
 from treadle_sandbox.backend import Lease
 from treadle_sandbox.config import PoolConfig
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.pool.boundary import finish, obtain, within
 from treadle_sandbox.pool.fleet import ServerState
 from treadle_sandbox.pool.lease import PoolLease
@@ -61,7 +61,9 @@ class PoolBackend:
         self._runner: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
         self._leases: dict[PoolLease, str] = {}
-        self._counters = Counters()
+        self._granted = 0
+        self._failures: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
         self._opening = 0
         self._waited = 0.0
         self._longest = 0.0
@@ -92,7 +94,7 @@ class PoolBackend:
             self._connect,
             clock=self._clock,
             wall_clock=self._wall_clock,
-            ended=self._lose_leases,
+            ended=self._note_end,
         )
         self._supervisor = supervisor
         self._runner = asyncio.create_task(supervisor.run())
@@ -141,7 +143,8 @@ class PoolBackend:
             link = life.connected
             return (await link.lease(timeout=wait, lifetime=lifetime, snapshot=own),)
 
-        (lease,) = await self._obtain(take, count=1, server=server, timeout=timeout)
+        with self._boundary():
+            (lease,) = await self._obtain(take, count=1, server=server, timeout=timeout)
         return lease
 
     async def fork(self, lease: PoolLease, count: int, timeout: float) -> tuple[PoolLease, ...]:
@@ -152,7 +155,17 @@ class PoolBackend:
 
         if count < 1:
             raise errors.InvalidCommandError(f"count is {count}: fork makes one lease or more")
-        return await self._obtain(take, count=count, server=lease.server, timeout=timeout)
+        with self._boundary():
+            return await self._obtain(take, count=count, server=lease.server, timeout=timeout)
+
+    @contextlib.contextmanager
+    def _boundary(self) -> Generator[None]:
+        """Count an infrastructure failure by its type and let it pass."""
+        try:
+            yield
+        except errors.SandboxError as error:
+            self._failures[type(error).__name__] += 1
+            raise
 
     async def _obtain(
         self, take: Take, *, count: int, server: str | None, timeout: float
@@ -161,17 +174,14 @@ class PoolBackend:
         supervisor = self._opened()
         began = self._clock()
         ticket = supervisor.queue.next_ticket()
-        with self._counters.boundary():
-            while True:
-                left = began + timeout - self._clock()
-                name = await supervisor.reserve(
-                    count=count, server=server, ticket=ticket, timeout=left
-                )
-                wait = min(_SERVER_WAIT, max(0.0, began + timeout - self._clock()))
-                leases = await self._take(supervisor, name, count, take, wait)
-                if leases:
-                    self._note_wait(self._clock() - began)
-                    return leases
+        while True:
+            left = began + timeout - self._clock()
+            name = await supervisor.reserve(count=count, server=server, ticket=ticket, timeout=left)
+            wait = min(_SERVER_WAIT, max(0.0, began + timeout - self._clock()))
+            leases = await self._take(supervisor, name, count, take, wait)
+            if leases:
+                self._note_wait(self._clock() - began)
+                return leases
 
     async def _take(
         self, supervisor: Supervisor, name: str, count: int, take: Take, wait: float
@@ -199,9 +209,9 @@ class PoolBackend:
         return tuple(self._hold(inner, name) for inner in taken)
 
     def _hold(self, inner: Lease, name: str) -> PoolLease:
-        lease = PoolLease(inner, server=name, home=self, counters=self._counters)
+        lease = PoolLease(inner, server=name, home=self)
         self._leases[lease] = name
-        self._counters.leases += 1
+        self._granted += 1
         return lease
 
     def _note_wait(self, seconds: float) -> None:
@@ -219,10 +229,14 @@ class PoolBackend:
         if self._supervisor is not None:
             self._supervisor.release(name, 1)
 
-    def _lose_leases(self, life: Life) -> None:
+    def _note_end(self, life: Life) -> None:
+        """Tell the leases of a server that it is gone; keep what was counted there."""
+        if life.link is not None:
+            self._done.update(_count_done(life.link.statistics()))
         for lease, name in self._leases.items():
             if name == life.server.name:
                 lease.lose(life.server.cause)
+                self._failures[errors.SlotLostError.__name__] += 1
 
     def keep(self, lease: PoolLease, snapshot: Snapshot) -> Snapshot:
         """Count a snapshot; its server isn't idle while there is one."""
@@ -254,7 +268,14 @@ class PoolBackend:
 
     def statistics(self) -> Statistics:
         """Return the present state and the counters."""
-        counters, supervisor = self._counters, self._supervisor
+        supervisor = self._supervisor
+        done = self._done.copy()
+        running = 0
+        for life in supervisor.lives.values() if supervisor else ():
+            if life.link is not None:
+                state = life.link.statistics()
+                done.update(_count_done(state))
+                running += state.running
         fleet = list(supervisor.fleet) if supervisor else []
         counts = supervisor.counts if supervisor else Counter[str]()
         ready = [server for server in fleet if server.state in _SERVING]
@@ -263,11 +284,11 @@ class PoolBackend:
             leased=len(self._leases) + self._opening,
             waiting=len(supervisor.queue) if supervisor else 0,
             quarantined=sum(s.slots for s in fleet if s.state is ServerState.QUARANTINED),
-            leases=counters.leases,
-            execs=counters.execs,
-            running=counters.running,
-            timeouts=counters.timeouts,
-            failures=dict(counters.failures),
+            leases=self._granted,
+            execs=done["execs"],
+            running=running,
+            timeouts=done["timeouts"],
+            failures=dict(self._failures),
             servers=dict(Counter(str(server.state) for server in fleet)),
             created=counts["created"],
             adopted=counts["adopted"],
@@ -309,6 +330,10 @@ class PoolBackend:
 
 
 _SERVING = (ServerState.READY, ServerState.DRAINING)
+
+
+def _count_done(state: Statistics) -> dict[str, int]:
+    return {"execs": state.execs, "timeouts": state.timeouts}
 
 
 def split_snapshot(snapshot: Snapshot) -> tuple[str, Snapshot]:

@@ -13,7 +13,6 @@ from typing import Protocol, Self
 
 from treadle_sandbox import errors
 from treadle_sandbox.backend import Job, Lease, Session
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.pool.boundary import finish, within
 from treadle_sandbox.records import (
     ExecResult,
@@ -54,11 +53,10 @@ class Home(Protocol):
 class PoolLease:
     """A slot in use on one server of a pool. `PoolBackend.lease` makes it."""
 
-    def __init__(self, inner: Lease, *, server: str, home: Home, counters: Counters) -> None:
+    def __init__(self, inner: Lease, *, server: str, home: Home) -> None:
         self._inner = inner
         self._server = server
         self._home = home
-        self._counters = counters
         self._lost = ""
         self._closing: asyncio.Future[None] | None = None
 
@@ -123,8 +121,8 @@ class PoolLease:
         privilege: Privilege = Privilege.USER,
     ) -> ExecResult:
         """Run one command to its end; see `treadle_sandbox.Lease.exec`."""
-        with self._boundary(), self._counters.command():
-            result = await self._inner.exec(
+        with self._boundary():
+            return await self._inner.exec(
                 argv,
                 stdin=stdin,
                 env=env,
@@ -133,8 +131,6 @@ class PoolLease:
                 output_limit=output_limit,
                 privilege=privilege,
             )
-        self._counters.timeouts += result.timed_out
-        return result
 
     async def shell(
         self,
@@ -148,8 +144,8 @@ class PoolLease:
         privilege: Privilege = Privilege.USER,
     ) -> ExecResult:
         """Run shell text in a fresh shell; see `treadle_sandbox.Lease.shell`."""
-        with self._boundary(), self._counters.command():
-            result = await self._inner.shell(
+        with self._boundary():
+            return await self._inner.shell(
                 script,
                 stdin=stdin,
                 env=env,
@@ -158,8 +154,6 @@ class PoolLease:
                 output_limit=output_limit,
                 privilege=privilege,
             )
-        self._counters.timeouts += result.timed_out
-        return result
 
     async def session(self, name: str = "main") -> Session:
         """Return the persistent shell of that name, started when it isn't there."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from treadle_sandbox.backend import Lease
 from treadle_sandbox.pool.provider import ServerAddress
-from treadle_sandbox.records import Capabilities, Snapshot
+from treadle_sandbox.records import Capabilities, Snapshot, Statistics
 
 
 class Health(Protocol):
@@ -82,6 +82,10 @@ class Link(Protocol):
 
     async def close_lease(self, name: str) -> None:
         """Close a lease of any driver."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Return what this driver did there."""
         ...
 
     async def aclose(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from treadle_sandbox import errors
 from treadle_sandbox.backend import Backend, Lease
 from treadle_sandbox.pool.provider import ServerAddress
-from treadle_sandbox.records import Capabilities, Snapshot
+from treadle_sandbox.records import Capabilities, Snapshot, Statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,10 @@ class MemoryLink:
     async def close_lease(self, name: str) -> None:
         """Close a lease of any driver."""
         await self._server.leases[name].aclose()
+
+    def statistics(self) -> Statistics:
+        """Return what was done there, by any driver."""
+        return self._server.backend.statistics()
 
     async def aclose(self) -> None:
         """Close this driver's leases."""
