@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from treadle_parsers import list_parsers
+from treadle_parsers import CallStatus, list_parsers
 from treadle_parsers.registry import all_formats
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -42,7 +42,13 @@ def test_every_format_has_a_page_and_every_name_a_row():
 def test_the_example_of_a_page_runs(name):
     page = (DOCS / "formats" / f"{name}.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^(`{3,})python\n(.*?)\n\1$", page, re.DOTALL | re.MULTILINE)
-    exec(compile(code[1], f"{name}.md", "exec"), {})
+    shown = {}
+    exec(compile(code[1], f"{name}.md", "exec"), shown)  # its own asserts say what each part is
+    message = shown["parser"].parse(shown["text"], shown["tools"])
+    assert shown["parser"].name == name
+    assert shown["message"] == message
+    assert {call.name for call in message.tool_calls} <= {"get_weather", "find_shops"}
+    assert {call.status for call in message.tool_calls} == {CallStatus.OK}
 
 
 ADDING = (DOCS / "adding-a-format.md").read_text(encoding="utf-8")

@@ -66,6 +66,29 @@ def test_the_public_names_are_pinned():
     assert all(hasattr(treadle_parsers, name) for name in PUBLIC)
 
 
+def test_every_public_name_is_the_one_of_its_module():
+    for name in PUBLIC:
+        value = getattr(treadle_parsers, name)
+        home = getattr(value, "__module__", "")
+        if home.startswith("treadle_parsers."):
+            assert getattr(import_module(home), name) is value
+    assert set(PUBLIC) <= set(dir(treadle_parsers))
+    with pytest.raises(AttributeError, match="no attribute 'get_parsre'"):
+        getattr(treadle_parsers, "get_parsre")  # noqa: B009
+
+
+def test_importing_the_package_alone_loads_next_to_nothing():
+    code = (
+        "import sys; import typing, importlib; before = set(sys.modules); import treadle_parsers;"
+        "print(sorted(set(sys.modules) - before)); from treadle_parsers import get_parser;"
+        "costly = {'asyncio', 'difflib', 'importlib.metadata', 'email', 'logging'};"
+        "costly |= {'argparse', 'treadle_parsers.detection', 'treadle_parsers.grammars'};"
+        "print(sorted((set(sys.modules) - before) & costly))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.split("\n") == ["['treadle_parsers']", "[]", ""]
+
+
 def test_every_alias_gives_the_parser_of_its_format():
     assert get_parser("qwen3_json") is get_parser("hermes")
     assert {"hermes", "qwen", "qwen25"} <= set(list_parsers())

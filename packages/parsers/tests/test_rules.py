@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from treadle_parsers import CallStatus, ParsedMessage, get_parser
 from treadle_parsers.testing import check_text, pieces
@@ -19,6 +21,41 @@ def calls(message: ParsedMessage) -> list[tuple[str, Any, CallStatus]]:
 
 
 HERMES = '<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>'
+
+
+BARE = {
+    "functiongemma": "<start_function_call>call:f{{x:{value}}}<end_function_call>",
+    "gemma4": "<|tool_call>call:f{{x:{value}}}<tool_call|>",
+    "pythonic": "[f(x={value})]",
+}
+every_notation = pytest.mark.parametrize("name", BARE)
+LENGTHS = st.sampled_from(
+    [0, 1, 31, 33, 64, 65, 256, 500, 992, 993, 1_023, 1_024, 1_025, 1_056, 1_057]
+)
+ITEMS = st.tuples(
+    st.builds(str.__mul__, st.sampled_from(" \n"), LENGTHS),
+    st.builds(str.__mul__, st.sampled_from("7e<"), LENGTHS)
+    | st.sampled_from(["5 foo", "-1.5", "1."]),
+    st.builds(str.__mul__, st.sampled_from(" \n"), LENGTHS),
+).map("".join)
+
+
+@every_notation
+@pytest.mark.parametrize("form", ["{}", "[{}, 2]", "[2, {}]"])
+def test_rule_6_a_value_without_quotes_has_at_most_1024_characters(name, form):
+    texts = [BARE[name].format(value=form.format("7" * length)) for length in (1_024, 1_025)]
+    [[longest], [longer]] = [read(name, text).tool_calls for text in texts]
+    assert longest.status == CallStatus.OK
+    assert "7" * 1_024 in longest.arguments
+    assert longer.status == CallStatus.INVALID_JSON
+
+
+@every_notation
+@given(items=st.lists(ITEMS, min_size=1, max_size=6), size=st.integers(1, 700))
+def test_rule_6_the_limit_is_the_same_in_every_chunking(name, items, size):
+    for value in (items[0], f"[{','.join(items)}, 1, 2, 3]"):
+        text = BARE[name].format(value=value)
+        assert check_text(get_parser(name), text, [pieces(text, size)]).text == text
 
 
 def test_rule_11_an_object_that_names_no_tool_is_kept_as_the_arguments():

@@ -639,4 +639,9 @@ def test_the_snippets_of_the_page_about_rendering_run():
     blocks = re.findall(
         r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
-    exec(compile("\n".join(blocks), str(page), "exec"), {})
+    names = {}
+    exec(compile("\n".join(blocks), str(page), "exec"), names)  # its own asserts hold as well
+    assert len(blocks) == 3
+    assert [call.arguments for call in names["calls"]] == ['{"zone": "UTC"}']
+    assert names["parser"].parse(names["text"]).tool_calls[0].name == "now"
+    assert names["mine"].render([], content="Hi", dialect="spaced") == "Hi"

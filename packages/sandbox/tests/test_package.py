@@ -14,27 +14,42 @@ from treadle_sandbox import Isolation, Lease, testing
 from treadle_sandbox.local.bundle import build_bundle
 
 PUBLIC = [
+    "ArchiveError",
     "Backend",
     "BackendStateError",
     "Capabilities",
+    "ConfigError",
     "ExecResult",
     "FileEntry",
     "FileTooLargeError",
     "InvalidCommandError",
     "Isolation",
     "IsolationUnavailableError",
+    "Job",
+    "JobNotFoundError",
+    "JobState",
     "Lease",
     "LeaseClosedError",
+    "LeaseExpiredError",
     "LeaseTimeoutError",
     "Limits",
     "LocalBackend",
     "NotRegularFileError",
+    "OutputChunk",
+    "Privilege",
     "SandboxError",
+    "ServerError",
+    "ServerStartError",
+    "Session",
     "SlotFileError",
     "SlotFileNotFoundError",
     "SlotLostError",
     "SlotStartError",
+    "Snapshot",
+    "SnapshotNotFoundError",
     "Statistics",
+    "UnauthorizedError",
+    "UnsupportedError",
     "WorkdirError",
 ]
 
@@ -43,11 +58,16 @@ def test_the_public_names_are_these():
     assert treadle_sandbox.__all__ == PUBLIC
     assert testing.__all__ == [
         "CHECKS",
+        "EGRESS_CHECKS",
         "ISOLATION_CHECKS",
+        "RESOURCE_CHECKS",
         "Check",
+        "FakeBackend",
+        "FakeCall",
         "backend_at",
         "other_levels",
         "run_check",
+        "script_of",
     ]
     for name in PUBLIC:
         assert getattr(treadle_sandbox, name).__doc__

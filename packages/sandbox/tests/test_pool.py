@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from treadle_sandbox import errors
 from treadle_sandbox.config import PoolConfig
+from treadle_sandbox.pool import secret
 from treadle_sandbox.pool.backend import PoolBackend
 from treadle_sandbox.testing import FakeBackend
 from treadle_sandbox.testing.servers import MemoryPlatform
@@ -471,6 +473,57 @@ def test_a_driver_that_fails_leaves_nothing_when_it_closes():
         with pytest.raises(errors.BackendStateError):
             await pool.lease()
         await pool.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_server_of_another_driver_is_removed_at_once():
+    async def scenario():
+        where = platform()
+        name = secret.server_name("treadle", time.time())
+        await where.create(name, "a token")
+        where.servers[name].kill("out of memory")
+        async with opened(where) as pool:
+            assert name not in where.servers
+            assert pool.statistics().removed == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+def test_a_cancelled_start_leaves_nothing(turns):
+    async def scenario():
+        where = platform()
+        pool = PoolBackend(where, config(min_containers=2), connect=where.connect)
+        entering = asyncio.create_task(pool.__aenter__())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        entered = entering.done()
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        if entered:
+            await pool.aclose()
+        assert not where.servers
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("turns", range(0, 30, 3))
+def test_a_cancelled_closing_still_closes(turns):
+    async def scenario():
+        where = platform()
+        pool = PoolBackend(where, config(), connect=where.connect)
+        await pool.__aenter__()
+        leases = [await pool.lease() for _ in range(3)]
+        closing = asyncio.create_task(pool.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await pool.aclose()
+        assert not where.servers
+        assert pool.statistics().leased == 0
+        assert len(leases) == 3
 
     asyncio.run(scenario())
 

@@ -157,6 +157,35 @@ def test_a_running_command_hears_of_the_death_of_its_server(state):
     asyncio.run(scenario())
 
 
+def test_a_server_that_hangs_is_put_aside_and_then_removed(state):
+    async def scenario():
+        changes = {"health_timeout": 0.5, "quarantine_after": 1, "remove_after": 3}
+        async with opened(state, **changes) as pool:
+            lease = await pool.lease()
+            os.kill(servers(state)[lease.server], signal.SIGSTOP)
+            async with await pool.lease(timeout=60) as other:
+                assert other.server != lease.server
+            await until(lambda: lease.server not in servers(state))
+            with pytest.raises(errors.SlotLostError, match="no answer"):
+                await lease.exec(["true"])
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_its_driver_had_no_time_to_note_is_found_and_ended(state):
+    with start_driver(state) as driver:
+        names = driver.stdout.readline().split()
+        driver.kill()
+    for name in names:
+        (state / "servers" / name / "process").unlink(missing_ok=True)
+
+    async def scenario():
+        async with opened(state, purge_on_start=True):
+            assert not set(names) & set(servers(state))
+
+    asyncio.run(scenario())
+
+
 def start_driver(state: Path, *, lifetime: float = 600.0, idle_exit: float = 600.0):
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(state), str(lifetime), str(idle_exit)],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from treadle_parsers.lookahead import grown
+from treadle_parsers.lookahead import SPACE, grown
 
 ITEM_LIMIT = 64
 """Most characters of an item that is read together with others."""
@@ -69,7 +69,7 @@ class Dialect:
         object.__setattr__(self, "quote_firsts", frozenset(one.open[0] for one in self.quotes))
         firsts = re.escape("".join(sorted(self.quote_firsts)))
         word = rf"[^\s,\[\](){{}}:=<{firsts}]{{1,{ITEM_LIMIT}}}+"
-        item = rf"\s*+({'|'.join([*map(_plain, self.quotes), word])})\s*+,"
+        item = rf"\s*+({'|'.join([*map(_plain, self.quotes), word])}){SPACE},"
         object.__setattr__(self, "item", re.compile(item))
         object.__setattr__(self, "items", re.compile(rf"(?:{item.replace('(', '(?:', 1)})++"))
 

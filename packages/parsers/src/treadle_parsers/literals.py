@@ -14,7 +14,7 @@ from treadle_parsers.dialects import Dialect, Quote
 from treadle_parsers.jsontext import Scan
 from treadle_parsers.literalitems import word_items, word_json
 from treadle_parsers.literalstrings import string_text
-from treadle_parsers.numbertext import BARE_LIMIT, PART, NumberItems, number_end
+from treadle_parsers.numbertext import LONGEST_STOP, PART, NumberItems, number_end, too_long
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -23,7 +23,6 @@ _OPENS = re.compile(r"[\[(\s]+")
 MAX_DEPTH = 65_536
 """How deep values are nested at most; what lies deeper can't be read."""
 _BRACKETS = ("", "[", "{", "(")
-_LONGEST_STOP = 32
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _JSON = {"{": "{", "}": "}", "[": "[", "]": "]", "(": "[", ")": "]"}
 
@@ -207,10 +206,10 @@ class LiteralScan:
         ends = self._dialect.key_end if key else self._dialect.value_end
         found = ends.search(text, at + self._sought)
         stop = found.start() if found else len(text)
-        if stop - at > BARE_LIMIT:
+        if too_long(stop - at, whole=ended or found is not None):
             return self._bad(at)
         if found is None and not ended:
-            self._sought = max(0, stop - at - _LONGEST_STOP)
+            self._sought = max(0, stop - at - LONGEST_STOP)
             return at
         self._sought = 0
         word = text[at:stop]

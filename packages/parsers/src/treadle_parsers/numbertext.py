@@ -3,8 +3,12 @@
 import json
 import re
 
-BARE_LIMIT = 1_024
+LONGEST_STOP = 32
+"""Most characters of what ends a value without quotes."""
+BARE_MOST = 1_024
 """Most characters of a value without quotes."""
+BARE_LIMIT = BARE_MOST + LONGEST_STOP
+"""Most characters that are held back of such a value and the beginning of its end."""
 RUN = 4_096
 """Most characters that are tried at once."""
 _SHORT_RUN = 48
@@ -20,11 +24,18 @@ _ITEM = re.compile(rf"\s*({NUMBER.pattern})\s*,")
 _NUMBERS = re.compile(r"[0-9\s,.\-+eE]*")
 
 
+def too_long(length: int, *, whole: bool) -> bool:
+    """Say whether no value without quotes has `length`; unless that is the whole of it, what came
+    last may be the beginning of its end.
+    """
+    return length > (BARE_MOST if whole else BARE_LIMIT)
+
+
 def number_end(text: str, at: int) -> int:
     """Return where the number at `at` ends; `at` unless one stands there that is surely whole."""
     found = NUMBER.match(text, at)
     stop = found.end() if found else at
-    plain = stop < len(text) and text[stop] in ",]}) \n" and stop - at <= BARE_LIMIT
+    plain = stop < len(text) and text[stop] in ",]})" and stop - at <= BARE_MOST
     return stop if plain else at
 
 
@@ -50,7 +61,7 @@ class NumberItems:
                 return items, stop
             self._singles = _SINGLES
         taken: list[str] = []
-        while (found := _ITEM.match(text, at)) and found.end() - at <= BARE_LIMIT:
+        while (found := _ITEM.match(text, at)) and found.end() - at <= BARE_MOST:
             taken.append(found[1])
             at = found.end()
             if not self._singles and len(text) - at > _SHORT_RUN:
@@ -62,7 +73,7 @@ def _run(text: str, at: int) -> tuple[str, int]:
     """Take a long run of numbers at once; nothing when there is none."""
     found = _NUMBERS.match(text, at, at + RUN)
     stop = text.rfind(",", at, found.end()) if found else -1
-    if stop - at < _SHORT_RUN:
+    if stop - at < _SHORT_RUN or _holds_long(text, at, stop):
         return "", at
     run = text[at:stop]
     try:
@@ -73,3 +84,13 @@ def _run(text: str, at: int) -> tuple[str, int]:
     if tight.split(None, 1) != [tight]:  # quicker than a pattern to find white space
         tight = ",".join(map(str.strip, run.split(",")))
     return tight.replace(",", ", "), stop + 1
+
+
+def _holds_long(text: str, at: int, stop: int) -> bool:
+    """Say whether an item may be longer than a value without quotes is."""
+    while stop - at > BARE_MOST:
+        comma = text.rfind(",", at, at + BARE_MOST + 1)
+        if comma < 0:
+            return True
+        at = comma + 1
+    return False

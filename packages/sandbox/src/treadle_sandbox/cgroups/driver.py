@@ -84,7 +84,13 @@ class Driver:
         Raises:
             SlotStartError: the system refuses.
         """
-        places = tuple((tree, tree.folder / self._name / name) for tree in self._trees)
+        unified = any(isinstance(tree, UnifiedTree) for tree in self._trees)
+        places = tuple(
+            (tree, tree.folder / self._name / name)
+            for tree in self._trees
+            # A move costs time in each tree: take those that bound or end something.
+            if tree.controllers & bounds.needs or isinstance(tree, UnifiedTree) or not unified
+        )
         group = Group(name, places)
         try:
             group.make(bounds)

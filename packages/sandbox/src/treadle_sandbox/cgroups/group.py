@@ -21,6 +21,11 @@ class Group:
         self._places = places
         self._counter = -1
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Its folders, one in each tree; none where there are no control groups."""
+        return tuple(path for _, path in self._places)
+
     def make(self, bounds: Bounds) -> None:
         """Create it and write its limits. On failure nothing stays.
 
@@ -37,11 +42,6 @@ class Group:
         except OSError:
             self.remove()
             raise
-
-    def bound(self, bounds: Bounds) -> None:
-        """Write other limits."""
-        for tree, path in self._places:
-            tree.bound(path, bounds)
 
     def add(self, process: int) -> None:
         """Move a process in; what it starts from now on is in too.

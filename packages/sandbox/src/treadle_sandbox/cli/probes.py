@@ -63,12 +63,15 @@ def _describe(found: Capabilities) -> str:
 def probe_machine() -> Iterator[Finding]:
     """Yield what doesn't depend on a level."""
     driver = find_driver()
+    bounded = ", ".join(sorted(driver.controllers)) or "nothing"
+    reasons, kind = "; ".join(driver.reasons), driver.kind
+    driver.close()
     yield Finding(
         name="control groups",
-        works=driver.name != "none",
-        detail=driver.name,
+        works=kind != "none",
+        detail=f"{kind}, bounds {bounded}" + (f" ({reasons})" if reasons else ""),
         advice=""
-        if driver.name != "none"
+        if bounded != "nothing"
         else "run as root, or have systemd delegate a group to this user (Delegate=yes)",
     )
     yield _program("tmux", "terminal sessions", "apt-get install tmux")

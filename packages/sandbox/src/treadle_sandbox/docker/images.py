@@ -1,9 +1,5 @@
 """Images with the sandbox server: built from the shipped recipe, pulled, or as they are."""
 
-import shutil
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +8,7 @@ from docker import errors as docker_errors
 from treadle_sandbox.config import DockerConfig
 from treadle_sandbox.docker.engine import call, explain, open_engine
 from treadle_sandbox.errors import ServerStartError
-from treadle_sandbox.images import recipe
+from treadle_sandbox.images import build_context, recipe
 
 
 def build_image(
@@ -38,7 +34,8 @@ def build_image(
     given = {name: value for name, value in arguments.items() if value is not None}
     engine = open_engine(host)
     try:
-        with _context(dockerfile, context, wheels) as folder:
+        main = dockerfile or recipe("Dockerfile")
+        with build_context(main, name="Dockerfile", wheels=wheels, more=context) as folder:
             image, _ = engine.images.build(
                 path=str(folder), tag=tag, buildargs=given, rm=True, forcerm=True
             )
@@ -47,19 +44,6 @@ def build_image(
     finally:
         engine.close()
     return str(image.id)
-
-
-@contextmanager
-def _context(dockerfile: Path | None, context: Path | None, wheels: Path | None) -> Generator[Path]:
-    with tempfile.TemporaryDirectory(prefix="treadle-image-") as name:
-        folder = Path(name)
-        if context is not None:
-            shutil.copytree(context, folder, dirs_exist_ok=True, symlinks=True)
-        shutil.copy(dockerfile or recipe("Dockerfile"), folder / "Dockerfile")
-        (folder / "wheels").mkdir(exist_ok=True)
-        for wheel in sorted(wheels.glob("*.whl")) if wheels else ():
-            shutil.copy(wheel, folder / "wheels")
-        yield folder
 
 
 async def ensure_image(engine: Any, config: DockerConfig) -> None:

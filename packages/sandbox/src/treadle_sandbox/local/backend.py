@@ -8,21 +8,26 @@ temporary folder) and vanish with it, also when this process is killed.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from treadle_sandbox import errors
 from treadle_sandbox.local.counters import Counters
+from treadle_sandbox.local.kept import KeptSlots
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease
 from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.local.root import Interpreter, plan_root
-from treadle_sandbox.local.slot import Slot, finish
+from treadle_sandbox.local.slot import SpawnedSlots, finish
+from treadle_sandbox.local.source import Order, Slot, Source
+from treadle_sandbox.local.surroundings import Surroundings, fit
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Snapshot, Statistics
 
 _HOST_IDS = (600_000_000, 1_800_000_000)
+_PREFERENCE = (Isolation.NAMESPACES, Isolation.BUBBLEWRAP, Isolation.PROCESS)
+"""The order in which levels are tried: of two equally tight ones the one that offers more first."""
 _ADVICE = (
     "Install bubblewrap, allow user namespaces, or accept less: min_isolation='process' runs "
     "commands without any boundary to this machine"
@@ -34,9 +39,12 @@ class LocalBackend:
 
     `min_isolation` is the weakest level that is accepted; the strongest that works is used.
     `"auto"` accepts any. `exclude` leaves levels out. `network=True` shares the host's network, its
-    loopback included. `env` is added to the environment of every command; `read_only` are host
-    paths that slots may read at the same place; `python` is the interpreter of the slots, by
-    default the one that runs this program.
+    loopback included; a list of rules opens what it names and nothing else: see
+    `treadle_sandbox.network.policy`. `env` is added to the environment of every command;
+    `read_only` are host paths that slots may read at the same place; `python` is the interpreter of
+    the slots, by default the one that runs this program. With `allow_root`, commands may run as
+    root of the slot (`Privilege.ROOT`), and what they write to system folders stays in the slot; a
+    machine that can't is refused. All snapshots together hold at most `snapshot_bytes`, in memory.
     """
 
     def __init__(
@@ -45,11 +53,13 @@ class LocalBackend:
         slots: int = 8,
         min_isolation: Isolation | str = Isolation.NAMESPACES,
         exclude: Collection[Isolation | str] = (),
-        network: bool = False,
+        network: bool | Sequence[str] = False,
         limits: Limits | None = None,
         env: Mapping[str, str] | None = None,
         read_only: Iterable[Path] = (),
         python: Path | None = None,
+        allow_root: bool = False,
+        snapshot_bytes: int = 1 << 30,
         start_timeout: float = 20.0,
     ) -> None:
         if slots < 1:
@@ -57,15 +67,21 @@ class LocalBackend:
         self._count = slots
         self._lowest = Isolation.PROCESS if min_isolation == "auto" else Isolation(min_isolation)
         self._exclude = frozenset(Isolation(level) for level in exclude)
-        self._network = network
-        self._limits = limits or Limits()
-        self._environment = dict(env or {})
+        if isinstance(network, str):
+            raise errors.ConfigError(f"network is {network!r}: give a list of rules")
+        allowed = () if isinstance(network, bool) else tuple(network)
+        self._network = network is True
+        self._limits = fit(limits or Limits())
+        self._surroundings = Surroundings(self._limits, allowed)
+        self._environment = {**self._surroundings.environment, **(env or {})}
         self._read_only = tuple(read_only)
         self._python = python
         self._start_timeout = start_timeout
         self._state: Literal["new", "open", "closed"] = "new"
+        self._allow_root = allow_root
+        self._snapshot_bytes = snapshot_bytes
         self._method: Method | None = None
-        self._site: Site | None = None
+        self._source: Source | None = None
         self._pool = Pool(slots)
         self._leases: dict[LocalLease, int] = {}
         self._starting = 0
@@ -83,9 +99,21 @@ class LocalBackend:
             raise errors.BackendStateError("a backend can be entered once; make a new one")
         interpreter = Interpreter.find(self._python)
         root = plan_root(interpreter, self._read_only, network=self._network)
-        site = Site(interpreter=interpreter, root=root, limits=self._limits, network=self._network)
-        self._method = await self._probe(site)
-        self._site = site
+        site = Site(
+            interpreter=interpreter,
+            root=root,
+            limits=self._limits,
+            network=self._network,
+            allow_root=self._allow_root,
+            snapshot_bytes=self._snapshot_bytes,
+            slots=self._count,
+        )
+        try:
+            await self._surroundings.open()
+            await self._probe(site)
+        except BaseException:
+            await finish(self._surroundings.aclose())
+            raise
         self._state = "open"
         return self
 
@@ -97,17 +125,21 @@ class LocalBackend:
     ) -> None:
         await self.aclose()
 
-    async def _probe(self, site: Site) -> Method:
+    async def _probe(self, site: Site) -> None:
         reasons: list[str] = []
-        for level in sorted(Isolation, reverse=True):
+        for level in _PREFERENCE:
             if level < self._lowest or level in self._exclude:
                 continue
             try:
+                self._surroundings.check_level(level)
                 for method in list_methods(level):
                     try:
-                        return await self._try(method, site)
-                    except errors.SlotStartError as error:
+                        self._source = await self._try(method, site)
+                        self._method = method
+                    except (errors.SlotStartError, errors.UnsupportedError) as error:
                         reasons.append(str(error))
+                    else:
+                        return
             except errors.SlotStartError as error:
                 reasons.append(f"{level}: {error}")
         found = "; ".join(reasons) or "every level is excluded"
@@ -115,41 +147,51 @@ class LocalBackend:
             f"no isolation level from {self._lowest} up works here ({found}). {_ADVICE}"
         )
 
-    async def _try(self, method: Method, site: Site) -> Method:
-        slot = await self._start(method, site, 0)
-        if not await finish(slot.stop()):
-            raise errors.SlotStartError(f"{method.isolation}: the trial slot didn't end")
-        return method
-
-    async def _start(self, method: Method, site: Site, index: int) -> Slot:
-        host_id = self._first_host_id + index
-        return await Slot.start(method, site, host_id=host_id, timeout=self._start_timeout)
+    async def _try(self, method: Method, site: Site) -> Source:
+        kind = KeptSlots if method.isolation is Isolation.NAMESPACES else SpawnedSlots
+        source = kind(method, site, first_id=self._first_host_id)
+        try:
+            slot = await self._start(source, 0, None)
+            if not await finish(slot.stop()):
+                raise errors.SlotStartError(f"{method.isolation}: the trial slot didn't end")
+        except BaseException:
+            await finish(source.aclose())
+            raise
+        return source
 
     @property
     def capabilities(self) -> Capabilities:
         """What was probed at the start."""
-        method, _ = self._opened()
+        method, source = self._opened()
+        features = source.features
         unlimited: tuple[str, ...] = ()
         if method.isolation is Isolation.PROCESS:
             unlimited = ("processes", "disk_bytes", "disk_files")
         elif method.isolation is Isolation.BUBBLEWRAP:
             unlimited = ("disk_files",)
+        held = self._surroundings.unlimited(method.isolation)
+        unlimited = (*(name for name in unlimited if name != "processes"), *held)
         return Capabilities(
             backend="local",
             isolation=method.isolation,
             slots=self._count,
             network=self._network or method.isolation is Isolation.PROCESS,
-            separate_user=method.separate_user,
+            separate_user=features.separate_user,
             limits=self._limits,
             unlimited=unlimited,
+            allowed=self._surroundings.allowed,
+            control_groups=self._surroundings.control_groups,
+            snapshots=features.snapshots,
+            root_inside=features.root_inside,
+            verifier_user=features.verifier_user,
         )
 
-    def _opened(self) -> tuple[Method, Site]:
-        if self._state != "open" or self._method is None or self._site is None:
+    def _opened(self) -> tuple[Method, Source]:
+        if self._state != "open" or self._method is None or self._source is None:
             raise errors.BackendStateError(
                 f"the backend is {self._state}: use it inside `async with`"
             )
-        return self._method, self._site
+        return self._method, self._source
 
     async def lease(
         self,
@@ -159,14 +201,12 @@ class LocalBackend:
         snapshot: Snapshot | None = None,
     ) -> LocalLease:
         """Wait for a free slot, first come first served; see `treadle_sandbox.Backend.lease`."""
-        method, site = self._opened()
-        if snapshot is not None:
-            raise errors.SnapshotNotFoundError(f"no snapshot {snapshot.id!r} in this backend")
+        method, _ = self._opened()
         with self._counters.boundary():
             index = await self._pool.take(timeout)
             self._starting += 1
             try:
-                slot = await self._start(method, site, index)
+                slot = await self.build_slot(index, snapshot)
             except BaseException:
                 self._pool.put(index)
                 raise
@@ -179,7 +219,7 @@ class LocalBackend:
             isolation=method.isolation,
             limits=self._limits,
             environment=self._environment,
-            restart=lambda: self._start(method, site, index),
+            builder=_Place(self, index),
             give_back=self._give_back,
             counters=self._counters,
             lifetime=lifetime,
@@ -190,9 +230,23 @@ class LocalBackend:
             raise errors.BackendStateError("the backend was closed meanwhile")
         return lease
 
+    async def build_slot(self, index: int, snapshot: Snapshot | None) -> Slot:
+        """Build a slot in a place of the pool, for a lease that holds it."""
+        _, source = self._opened()
+        return await self._start(source, index, snapshot)
+
+    async def _start(self, source: Source, index: int, snapshot: Snapshot | None) -> Slot:
+        fence = self._surroundings.around(index)
+        order = Order(index=index, timeout=self._start_timeout, fence=fence, snapshot=snapshot)
+        try:
+            return await source.start(order)
+        except BaseException:
+            await finish(fence.aclose())
+            raise
+
     async def discard(self, snapshot: Snapshot) -> None:
-        """Forget a snapshot; see `treadle_sandbox.Backend.discard`."""
-        raise errors.SnapshotNotFoundError(f"no snapshot {snapshot.id!r} in this backend")
+        """Forget a snapshot; slots that began with it keep their files."""
+        await self._opened()[1].discard(snapshot)
 
     def _give_back(self, lease: LocalLease, clean: bool) -> None:
         index = self._leases.pop(lease)
@@ -221,8 +275,48 @@ class LocalBackend:
         self._state = "closed"
         self._pool.refuse("the backend was closed")
         await finish(self._close_leases())
+        if self._source is not None:
+            await finish(self._source.aclose())
+        await finish(self._surroundings.aclose())
 
     async def _close_leases(self) -> None:
         async with asyncio.TaskGroup() as group:
             for lease in list(self._leases):
                 group.create_task(lease.aclose())
+
+
+class _Place:
+    """A lease's place in its backend."""
+
+    def __init__(self, backend: LocalBackend, index: int) -> None:
+        self._backend = backend
+        self._index = index
+
+    async def build(self, snapshot: Snapshot | None) -> Slot:
+        """Return another slot in the same place."""
+        return await self._backend.build_slot(self._index, snapshot)
+
+    async def fork(self, slot: Slot, count: int, timeout: float) -> tuple[LocalLease, ...]:
+        """Return leases that begin with the slot's files."""
+        if count < 1:
+            raise ValueError(f"count is {count}: fork into at least one")
+        snapshot = await slot.snapshot()
+        begun = [
+            asyncio.ensure_future(self._backend.lease(timeout=timeout, snapshot=snapshot))
+            for _ in range(count)
+        ]
+        try:
+            return tuple(await asyncio.gather(*begun))
+        except BaseException:
+            await finish(_undo(begun))
+            raise
+        finally:
+            await finish(self._backend.discard(snapshot))
+
+
+async def _undo(begun: "list[asyncio.Future[LocalLease]]") -> None:
+    for future in begun:
+        future.cancel()
+    for result in await asyncio.gather(*begun, return_exceptions=True):
+        if isinstance(result, LocalLease):
+            await result.aclose()

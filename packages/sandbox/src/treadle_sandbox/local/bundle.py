@@ -14,10 +14,13 @@ from treadle_sandbox.slot import frames
 
 _MODULES = (
     *("linux", "seccomp", "frames", "output", "streams", "files", "processes", "confine"),
-    *("loop", "supervisors", "commands", "shells", "sessions", "background", "archives"),
-    *("workers", "agent", "main"),
+    *("grants", "rights", "loop", "supervisors", "commands", "shells", "sessions"),
+    *("background", "archives", "workers", "wayout", "agent", "main"),
+    *("mounts", "notes", "layer", "template", "volume", "shelf", "users", "birth", "keeper"),
+    "guard",
 )
 _PACKAGE = "treadle_sandbox.slot"
+_OF_KEEPER = _MODULES[_MODULES.index("mounts") :]
 
 BOOTSTRAP = """\
 import marshal, os, sys
@@ -40,9 +43,11 @@ for package in ("treadle_sandbox", "treadle_sandbox.slot"):
     sys.modules[package].__path__ = []
 slot = sys.modules["treadle_sandbox"].slot = sys.modules["treadle_sandbox.slot"]
 for name, source, code in modules:
-    if sys.platform != "linux" and name in ("linux", "seccomp", "confine"):
+    if sys.platform != "linux" and name in ("linux", "seccomp", "confine", "rights"):
         continue
-    if config["level"] == "process" and name in ("seccomp", "confine"):
+    if config["level"] == "process" and name in ("seccomp", "confine", "rights"):
+        continue
+    if config["level"] != "keeper" and name in OF_KEEPER:
         continue
     module = type(sys)("treadle_sandbox.slot." + name)
     sys.modules[module.__name__] = module
@@ -53,6 +58,7 @@ for name, source, code in modules:
         exec(compile(source, name, "exec"), module.__dict__)
 slot.main.run(config)
 """
+BOOTSTRAP = BOOTSTRAP.replace("OF_KEEPER", repr(_OF_KEEPER))
 """Program text for `python -I -S -c`."""
 
 

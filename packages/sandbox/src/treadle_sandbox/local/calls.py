@@ -2,8 +2,10 @@
 answer.
 """
 
+import asyncio
 import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from treadle_sandbox import errors
@@ -12,7 +14,8 @@ from treadle_sandbox.local.contract import file_error
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.folder import MARK
 from treadle_sandbox.local.root import PATH, WORKDIR
-from treadle_sandbox.local.slot import Slot, finish
+from treadle_sandbox.local.slot import finish
+from treadle_sandbox.local.source import Slot
 from treadle_sandbox.records import Isolation
 from treadle_sandbox.slot import frames
 
@@ -96,26 +99,21 @@ class Calls:
 
         When the caller is cancelled, what the request started is ended first.
         """
-        if self._closed is not None:
-            raise self._closed
-        channel = self._slot.channel
-        number, future = channel.send(request)
-        try:
-            return await channel.wait(future, timeout=timeout + ANSWER_GRACE)
-        except errors.SlotLostError:
-            self._check_open()
-            raise
-        except BaseException:
-            await finish(channel.settle(number, timeout=ANSWER_GRACE))
-            raise
+        self._check_open()
+        number, future = self._slot.channel.send(request)
+        return await self._wait(number, future, timeout)
 
     async def command(self, request: dict[str, Any], *, timeout: float) -> Reply:
         """Ask for a command: counted, its infrastructure failures too."""
+        self._check_open()
+        fence = self._slot.fence
+        kills = fence.out_of_memory_kills()
+        number, future = self._slot.channel.send(request)
         counters = self._counters
         counters.execs += 1
         counters.running += 1
         try:
-            reply = await self.ask(request, timeout=timeout)
+            reply = await self._wait(number, future, timeout)
         except errors.SandboxError as error:
             counters.failures[type(error).__name__] += 1
             raise
@@ -123,7 +121,20 @@ class Calls:
             counters.running -= 1
         if reply.flags & frames.TIMED_OUT:
             counters.timeouts += 1
+        if fence.out_of_memory_kills() > kills:
+            return replace(reply, flags=reply.flags | frames.OUT_OF_MEMORY)
         return reply
+
+    async def _wait(self, number: int, future: asyncio.Future[Reply], timeout: float) -> Reply:
+        channel = self._slot.channel
+        try:
+            return await channel.wait(future, timeout=timeout + ANSWER_GRACE)
+        except errors.SlotLostError:
+            self._check_open()
+            raise
+        except asyncio.CancelledError:
+            await finish(channel.settle(number, timeout=ANSWER_GRACE))
+            raise
 
     async def _ask_file(self, request: dict[str, Any], timeout: float = _FILE_TIMEOUT) -> Reply:
         path = request["path"]

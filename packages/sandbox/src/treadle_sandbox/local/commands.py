@@ -4,7 +4,7 @@ import marshal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from treadle_sandbox.errors import InvalidCommandError
+from treadle_sandbox.errors import InvalidCommandError, UnsupportedError
 from treadle_sandbox.local.calls import Calls
 from treadle_sandbox.local.channel import Reply
 from treadle_sandbox.local.contract import (
@@ -17,7 +17,6 @@ from treadle_sandbox.local.contract import (
 from treadle_sandbox.local.jobs import LocalJob, read_states
 from treadle_sandbox.local.sessions import LocalSession, read_result
 from treadle_sandbox.records import ExecResult, JobState, Privilege
-from treadle_sandbox.slot import frames
 
 _SHELL = ("bash", "--norc", "--noprofile", "-c")
 _KEEP_MOST = 64_000_000
@@ -41,7 +40,7 @@ class CommandCalls(Calls):
         privilege: Privilege = Privilege.USER,
     ) -> ExecResult:
         """Run one command to its end; see `treadle_sandbox.Lease.exec`."""
-        self._check_open()
+        self._check_privilege(privilege)
         check_argv(argv)
         check_bounds(timeout, output_limit)
         request = {
@@ -53,7 +52,7 @@ class CommandCalls(Calls):
             "user": str(privilege),
         }
         reply = await self.command(request, timeout=timeout)
-        self._check(reply, workdir, privilege)
+        self._check(reply, workdir)
         return read_result(reply, self._isolation)
 
     async def shell(
@@ -104,6 +103,7 @@ class CommandCalls(Calls):
         privilege: Privilege = Privilege.USER,
     ) -> LocalJob:
         """Start a command in the background; see `treadle_sandbox.Lease.start`."""
+        self._check_privilege(privilege)
         check_argv(argv)
         if not 0 < keep <= _KEEP_MOST:
             raise InvalidCommandError(f"keep is {keep!r}: give 1 to {_KEEP_MOST} bytes")
@@ -118,7 +118,7 @@ class CommandCalls(Calls):
             "user": str(privilege),
         }
         reply = await self.command(request, timeout=_START_TIMEOUT)
-        self._check(reply, workdir, privilege)
+        self._check(reply, workdir)
         return LocalJob(self, read_states(reply.first)[0].id)
 
     async def job(self, name: str) -> LocalJob:
@@ -141,7 +141,11 @@ class CommandCalls(Calls):
         folder = self._workdir if workdir is None else self._resolve(workdir)
         return marshal.dumps((list(argv), environment, folder))
 
-    def _check(self, reply: Reply, workdir: str | None, privilege: Privilege) -> None:
+    def _check_privilege(self, privilege: Privilege) -> None:
+        self._check_open()
+        if privilege not in self._slot.users:
+            raise UnsupportedError(f"slots of this backend have no user {str(privilege)!r}")
+
+    def _check(self, reply: Reply, workdir: str | None) -> None:
         if reply.error:
-            subject = str(privilege) if reply.error == frames.NO_USER else workdir
-            raise command_error(reply.error, subject or self._workdir)
+            raise command_error(reply.error, workdir or self._workdir)

@@ -73,10 +73,6 @@ def command_error(code: int, what: str) -> errors.SandboxError:
     """Return the error that stands for an error number of a command's request."""
     if code == frames.BAD_WORKDIR:
         return errors.WorkdirError(f"no folder {what!r} in the slot; create it first")
-    if code == frames.NO_USER:
-        return errors.UnsupportedError(
-            f"slots of this level have no user for privilege {what!r}; see Capabilities"
-        )
     if code == frames.NO_SHELL:
         return errors.UnsupportedError("no bash on the slot's PATH; sessions and shell need it")
     if code == frames.NO_JOB:

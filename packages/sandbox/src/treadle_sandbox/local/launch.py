@@ -1,6 +1,6 @@
-"""How a slot's first process is started at each isolation level, and the check that it holds.
+"""How slots are started at each isolation level, and the check that the level holds.
 
-As root, a slot is built with root's rights and then becomes a host user of its own; where root may
+As root, a slot is built with root's rights and then becomes host users of its own; where root may
 not do that, and for ordinary users, a user namespace gives the rights to build it. `verify`
 compares what the slot reports with what the level promises, at every start: a slot that falls short
 is refused.
@@ -15,8 +15,10 @@ from typing import Any
 
 from treadle_sandbox.errors import SlotStartError
 from treadle_sandbox.local.bundle import BOOTSTRAP
-from treadle_sandbox.local.root import WORKDIR, Interpreter, Root
+from treadle_sandbox.local.root import WORKDIR, Interpreter, Root, plan_trees
+from treadle_sandbox.network import PROXY_PORT
 from treadle_sandbox.records import Isolation, Limits
+from treadle_sandbox.slot import grants
 
 _INNER_ID = "1000"
 _CLEAN_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
@@ -31,9 +33,11 @@ class Method:
 
     isolation: Isolation
     tool: str
-    """Path of `bwrap` or `unshare`; empty at the `process` level."""
+    """Path of `bwrap`; empty at the other levels."""
     privileged: bool
     """Whether root's own rights build the slot."""
+    rights: str = "single"
+    """What a keeper works with: `root`, a `range` of ids in a user namespace, or a `single` one."""
     separate_user: bool
     """Whether each slot gets a host user id of its own."""
 
@@ -46,6 +50,9 @@ class Site:
     root: Root
     limits: Limits
     network: bool
+    allow_root: bool = False
+    snapshot_bytes: int = 0
+    slots: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +78,69 @@ def list_methods(isolation: Isolation) -> Iterator[Method]:
     if isolation is Isolation.PROCESS:
         yield Method(isolation=isolation, tool="", privileged=False, separate_user=False)
         return
-    program = "bwrap" if isolation is Isolation.BUBBLEWRAP else "unshare"
-    tool = shutil.which(program)
-    if tool is None:
-        raise SlotStartError(f"no program {program!r} on PATH")
     as_root = os.geteuid() == 0
+    if isolation is Isolation.NAMESPACES:
+        if as_root:
+            for kind in ("root", "range"):
+                yield Method(
+                    isolation=isolation,
+                    tool="",
+                    privileged=kind == "root",
+                    separate_user=True,
+                    rights=kind,
+                )
+        yield Method(isolation=isolation, tool="", privileged=False, separate_user=False)
+        return
+    tool = shutil.which("bwrap")
+    if tool is None:
+        raise SlotStartError("no program 'bwrap' on PATH")
     if as_root:
         yield Method(isolation=isolation, tool=tool, privileged=True, separate_user=True)
     yield Method(isolation=isolation, tool=tool, privileged=False, separate_user=as_root)
+
+
+def plan_keeper(method: Method, site: Site, *, first_id: int) -> dict[str, Any]:
+    """Return what a keeper has to know; see `treadle_sandbox.slot.keeper`."""
+    trees = plan_trees(site.root, allow_root=site.allow_root)
+    return {
+        "rights": method.rights,
+        "first_id": first_id,
+        "ids": (site.slots + 1) * grants.RANGE,
+        "root": "/",
+        "image": False,
+        "workdir": WORKDIR,
+        "binds": site.root.binds,
+        "links": site.root.links,
+        "files": site.root.files,
+        "folders": tuple(row[1] for row in trees),
+        "trees": trees,
+        "inner": tuple(
+            target for _, target in site.root.binds if _is_below(target, {row[1] for row in trees})
+        ),
+        "users": plan_users(method, site),
+        "allow_root": site.allow_root,
+        "network": site.network,
+        "disk_bytes": site.limits.disk_bytes,
+        "files_count": site.limits.disk_files,
+        "snapshot_bytes": site.snapshot_bytes,
+    }
+
+
+def _is_below(path: str, trees: set[str]) -> bool:
+    """Whether a bound path is inside a tree that isn't made from the host's folder."""
+    return path not in trees and any(
+        path.startswith(f"{tree}/") for tree in trees - {"/etc", "/usr"}
+    )
+
+
+def plan_users(method: Method, site: Site) -> dict[str, int]:
+    """Return who commands of a kept slot may run as, with the ids that they see."""
+    users = {"user": grants.USER}
+    if method.rights != "single":
+        users["verifier"] = grants.VERIFIER
+        if site.allow_root:
+            users["root"] = grants.ROOT
+    return users
 
 
 def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None) -> Launch:
@@ -87,8 +149,6 @@ def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None
     outer: tuple[str, ...] = ()
     if method.isolation is Isolation.BUBBLEWRAP:
         outer = (*_bubblewrap(method, site), "--")
-    elif method.isolation is Isolation.NAMESPACES:
-        outer = (*_unshare(method, site), "--")
     return Launch(
         argv=(*outer, *program),
         environment=_CLEAN_ENVIRONMENT,
@@ -106,20 +166,11 @@ def plan_launch(method: Method, site: Site, *, host_id: int, folder: Path | None
             "disk_bytes": site.limits.disk_bytes,
             "files_count": site.limits.disk_files,
             "network": site.network,
+            "way_out_port": PROXY_PORT,
             "host_id": host_id if method.privileged else 0,
-            "new_user": method.privileged or method.isolation is Isolation.NAMESPACES,
+            "new_user": method.privileged,
         },
     )
-
-
-def _unshare(method: Method, site: Site) -> Iterator[str]:
-    yield method.tool
-    if not method.privileged:
-        yield from ("--user", "--map-root-user")
-    yield from ("--mount", "--pid", "--ipc", "--uts", "--cgroup")
-    if not site.network:
-        yield "--net"
-    yield from ("--fork", "--kill-child=SIGKILL")
 
 
 def _bubblewrap(method: Method, site: Site) -> Iterator[str]:
@@ -159,13 +210,20 @@ def verify(report: bytes, method: Method, site: Site) -> None:
     facts = dict(line.split("=", 1) for line in report.decode("utf-8", "replace").splitlines())
     expected = {"pid": "1", "uid": _INNER_ID, "gid": _INNER_ID, "NoNewPrivs": "1", "Seccomp": "2"}
     expected |= dict.fromkeys(("CapEff", "CapPrm", "CapInh", "CapAmb"), _NO_CAPABILITY)
+    if method.isolation is Isolation.NAMESPACES and method.rights != "single":
+        kept = f"{grants.mask(grants.kept(allow_root=site.allow_root)):016x}"
+        expected |= {"CapEff": f"{grants.mask(grants.SERVING):016x}"}
+        expected |= {"CapPrm": kept, "CapBnd": kept}
     wrong = [
         f"{key} is {facts.get(key)}" for key, value in expected.items() if facts.get(key) != value
     ]
     for name in (*_NAMESPACES, *(() if site.network else ("net",))):
         if facts.get(f"ns_{name}", "") in ("", str(Path(f"/proc/self/ns/{name}").readlink())):
             wrong.append(f"the {name} namespace is the host's")
-    strange = set(facts.get("root", "?").split()) - site.root.top()
+    top = site.root.top() | {
+        row[1].split("/")[1] for row in plan_trees(site.root, allow_root=site.allow_root)
+    }
+    strange = set(facts.get("root", "?").split()) - top
     if strange:
         wrong.append(f"the root shows {', '.join(sorted(strange))}")
     if wrong:

@@ -1,24 +1,26 @@
 """The exclusive use of one local slot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from treadle_sandbox import errors
 from treadle_sandbox.local.commands import CommandCalls
 from treadle_sandbox.local.contract import resource_limits
 from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.filecalls import FileCalls
+from treadle_sandbox.local.replacement import Builder, Replacement
 from treadle_sandbox.local.sessions import LocalSession
-from treadle_sandbox.local.slot import Slot, finish
-from treadle_sandbox.records import Isolation, Limits, Snapshot
+from treadle_sandbox.local.slot import finish
+from treadle_sandbox.local.source import Slot
+from treadle_sandbox.records import Isolation, Limits
 from treadle_sandbox.slot import frames
 
 _KILL_TIMEOUT = 60.0
 
 
-class LocalLease(CommandCalls, FileCalls):
+class LocalLease(CommandCalls, FileCalls, Replacement):
     """A slot in use. `LocalBackend.lease` makes it."""
 
     def __init__(
@@ -29,7 +31,7 @@ class LocalLease(CommandCalls, FileCalls):
         isolation: Isolation,
         limits: Limits,
         environment: Mapping[str, str],
-        restart: Callable[[], Awaitable[Slot]],
+        builder: Builder[Any],
         give_back: "Callable[[LocalLease, bool], None]",
         counters: Counters,
         lifetime: float | None = None,
@@ -42,27 +44,13 @@ class LocalLease(CommandCalls, FileCalls):
             environment=environment,
             counters=counters,
         )
-        self._restart = restart
+        self._builder = builder
         self._give_back = give_back
         self._sessions: dict[str, LocalSession] = {}
         self._closing: asyncio.Future[None] | None = None
-        self._resetting = asyncio.Lock()
+        self._replacing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._set_timer(lifetime)
-
-    async def snapshot(self) -> Snapshot:
-        """Keep the files of the slot as they are now; see `treadle_sandbox.Lease.snapshot`."""
-        raise errors.UnsupportedError("slots of this backend have no snapshots")
-
-    async def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot; see `treadle_sandbox.Lease.restore`."""
-        raise errors.UnsupportedError(f"slots of this backend have no snapshots: {snapshot.id!r}")
-
-    async def fork(self, count: int, *, timeout: float = 30.0) -> "tuple[LocalLease, ...]":
-        """Return new leases with these files; see `treadle_sandbox.Lease.fork`."""
-        raise errors.UnsupportedError(
-            f"slots of this backend can't be forked ({count} asked for, within {timeout:g} s)"
-        )
 
     async def renew(self, seconds: float) -> float:
         """Let the lease live `seconds` from now; return the seconds that hold."""
@@ -92,16 +80,6 @@ class LocalLease(CommandCalls, FileCalls):
         if reply.flags & frames.UNFIT:
             raise errors.SlotLostError("a process of the slot can't be ended; take a new lease")
 
-    async def reset(self) -> None:
-        """End every process and start again with an empty working directory."""
-        async with self._resetting:
-            self._check_open()
-            if not await finish(self._slot.stop()):
-                raise errors.SlotStartError(
-                    f"lease {self.id}: the old slot didn't end; close the lease"
-                )
-            self._attach(await self._restart())
-
     async def aclose(self) -> None:
         """End every process, delete every file and give the slot back. May be called again."""
         if self._closing is None:
@@ -116,7 +94,7 @@ class LocalLease(CommandCalls, FileCalls):
         self._closing = asyncio.ensure_future(self._close())
 
     async def _close(self) -> None:
-        async with self._resetting:
+        async with self._replacing:
             clean = False
             try:
                 clean = await self._slot.stop()

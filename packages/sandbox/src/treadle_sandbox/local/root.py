@@ -14,6 +14,8 @@ from pathlib import Path
 WORKDIR = "/workspace"
 PROGRAMS = "/run/treadle/bin"
 PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+SKELETON = "/sys/skeleton"
+"""Where a keeper has a copy of the files of /etc."""
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _STORES = ("/nix/store", "/gnu/store")
@@ -25,9 +27,10 @@ _ETC = (
 _ACCOUNTS = """\
 root:x:0:0:root:/nonexistent:/usr/sbin/nologin
 sandbox:x:1000:1000:sandbox:/workspace:/bin/sh
+verifier:x:1001:1001:verifier:/workspace:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
-_GROUPS = "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"
+_GROUPS = "root:x:0:\nsandbox:x:1000:\nverifier:x:1001:\nnogroup:x:65534:\n"
 _HOSTS = "127.0.0.1 localhost sandbox\n::1 localhost\n"
 _NAME_SERVICES = "passwd: files\ngroup: files\nhosts: files dns\n"
 
@@ -105,6 +108,23 @@ def plan_root(interpreter: Interpreter, read_only: Iterable[Path], *, network: b
         links=tuple(links),
         files=tuple((path, text.encode()) for path, text in files.items()),
     )
+
+
+def plan_trees(root: Root, *, allow_root: bool) -> tuple[tuple[str, str, str, int, int], ...]:
+    """Return the writable folders of a slot: a name, the path, the host's folder below it or
+    nothing, mode and owner; see `treadle_sandbox.slot.volume.Tree`.
+    """
+    trees = [("workspace", WORKDIR, "", 0o700, 1000), ("tmp", "/tmp", "", 0o1777, 0)]
+    if allow_root:
+        bound = [target for _, target in root.binds]
+        folders = [
+            path for path in bound if path == "/usr" or not _is_within(path, ["/usr", "/etc"])
+        ]
+        folders = [path for path in folders if not path.startswith(_STORES) and Path(path).is_dir()]
+        trees += [(path.strip("/").replace("/", "-"), path, path, 0o755, 0) for path in folders]
+        trees += [(name, f"/{name}", "", 0o755, 0) for name in ("var", "opt", "root")]
+        trees.append(("etc", "/etc", f"{SKELETON}/etc", 0o755, 0))
+    return tuple(trees)
 
 
 def _is_within(path: str, folders: list[str]) -> bool:

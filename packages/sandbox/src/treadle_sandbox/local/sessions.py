@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from treadle_sandbox.local.channel import Reply
 from treadle_sandbox.local.contract import check_bounds, check_script, command_error
-from treadle_sandbox.local.slot import Slot
+from treadle_sandbox.local.source import Slot
 from treadle_sandbox.records import ExecResult, Isolation
 from treadle_sandbox.slot import frames
 

@@ -1,4 +1,7 @@
-"""One slot: a confined process tree, from its start to the proof of its end."""
+"""Slots that are started one by one, from a program: the `bubblewrap` and `process` levels.
+
+From its start to the proof of its end a slot is a confined process tree of this process.
+"""
 
 import asyncio
 import contextlib
@@ -9,11 +12,14 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from treadle_sandbox.errors import SlotLostError, SlotStartError
+from treadle_sandbox.errors import SlotLostError, SlotStartError, UnsupportedError
 from treadle_sandbox.local import folder as slot_folder
 from treadle_sandbox.local.bundle import build_bundle
 from treadle_sandbox.local.channel import Channel
+from treadle_sandbox.local.fence import read_children
 from treadle_sandbox.local.launch import Launch, Method, Site, plan_launch, verify
+from treadle_sandbox.local.source import Features, Order
+from treadle_sandbox.records import Snapshot
 from treadle_sandbox.slot import frames
 
 _STOP_GENTLY, _STOP_HARD = 3.0, 5.0
@@ -35,7 +41,7 @@ async def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
         raise
 
 
-class Slot:
+class SpawnedSlot:
     """The processes and the folder of one lease between two resets."""
 
     def __init__(
@@ -44,35 +50,49 @@ class Slot:
         channel: Channel,
         errors: int,
         folder: Path | None,
+        order: Order,
+        handover: "_Handover",
     ) -> None:
         self._process = process
         self._errors = errors
         self._first = -1
+        self._first_process = process.pid
+        self._handover = handover
         self.channel = channel
         self.folder = folder
         """Its folder on the host, at the `process` level alone."""
+        self.fence = order.fence
+        """Its control group and its way out."""
+        self.users = ("user",)
 
     @classmethod
-    async def start(cls, method: Method, site: Site, *, host_id: int, timeout: float) -> "Slot":
+    async def start(
+        cls, method: Method, site: Site, order: Order, *, host_id: int
+    ) -> "SpawnedSlot":
         """Start a slot and check that it is what `method` promises.
 
         Raises: SlotStartError: it can't be built, doesn't hold what it should, or took longer than
-        `timeout`.
+        the order's `timeout`.
         """
         folder = None if method.tool else slot_folder.make(site.interpreter)
         launch = plan_launch(method, site, host_id=host_id, folder=folder)
         try:
-            slot = await _spawn_or_undo(launch, folder)
+            slot = await _spawn_or_undo(launch, folder, order)
         except OSError as error:
             if folder is not None:
                 slot_folder.remove(folder)
             raise SlotStartError(f"can't start {launch.argv[0]!r}: {error}") from error
         try:
-            config = frames.encode_request(dict(launch.config))
-            slot.channel.send_raw(build_bundle() + config)
-            reply = await slot.channel.wait(slot.channel.greeting, timeout=timeout)
+            # It waits for the bundle: what it starts from now on is in its group too.
+            order.fence.take_in(slot._process.pid)
+            config = {**launch.config, "way_out": slot._handover.number}
+            slot.channel.send_raw(build_bundle() + frames.encode_request(config))
+            reply = await slot.channel.wait(slot.channel.greeting, timeout=order.timeout)
             verify(reply.first, method, site)
             slot._watch_first()
+            order.fence.check(slot._first_process)
+            if order.fence.has_way_out:
+                order.fence.serve(slot._handover.receive())
         except SlotLostError as error:
             code, message = await finish(slot._fail())
             text = message or str(error)
@@ -87,6 +107,7 @@ class Slot:
         if self.folder is None:
             children = _list_children(self._process.pid)
             if children:
+                self._first_process = children[0]
                 self._first = os.pidfd_open(children[0])
 
     async def _end_first(self) -> bool:
@@ -118,16 +139,22 @@ class Slot:
         await self.stop()
         return self._process.returncode, message.decode("utf-8", "replace").strip()
 
+    async def snapshot(self) -> Snapshot:
+        """Refuse: the files of these slots are in no layers."""
+        raise UnsupportedError("slots of this isolation level have no snapshots; use 'namespaces'")
+
     async def stop(self) -> bool:
         """End every process and remove the folder; return whether that is certain. May be called
         again.
         """
         self.channel.close()
+        self._handover.close()
         if not await self._ended(_STOP_GENTLY):
+            self.fence.kill()
             _kill_tree(self._process.pid)
             if not await self._ended(_STOP_HARD):
                 return False
-        if not await self._end_first():
+        if not await self._end_first() or not await self.fence.aclose():
             return False
         if self._errors >= 0:
             os.close(self._errors)
@@ -145,8 +172,35 @@ class Slot:
         return True
 
 
-async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
-    spawning = asyncio.ensure_future(_spawn(launch, folder))
+class SpawnedSlots:
+    """Starts each slot by itself."""
+
+    def __init__(self, method: Method, site: Site, *, first_id: int) -> None:
+        self._method = method
+        self._site = site
+        self._first_id = first_id
+        self.features = Features(separate_user=method.separate_user)
+
+    async def start(self, order: Order) -> SpawnedSlot:
+        """Start a slot; see `Source.start`."""
+        if order.snapshot is not None or self._site.allow_root:
+            raise UnsupportedError(
+                f"slots of the {self._method.isolation} level have no snapshots and no root"
+            )
+        host_id = self._first_id + order.index
+        return await SpawnedSlot.start(self._method, self._site, order, host_id=host_id)
+
+    async def discard(self, snapshot: Snapshot) -> None:
+        """Refuse: there are no snapshots."""
+        raise UnsupportedError("slots of this isolation level have no snapshots")
+
+    async def aclose(self) -> bool:
+        """Nothing is shared."""
+        return True
+
+
+async def _spawn_or_undo(launch: Launch, folder: Path | None, order: Order) -> SpawnedSlot:
+    spawning = asyncio.ensure_future(_spawn(launch, folder, order))
     try:
         return await asyncio.shield(spawning)
     except asyncio.CancelledError:
@@ -156,8 +210,41 @@ async def _spawn_or_undo(launch: Launch, folder: Path | None) -> Slot:
         raise
 
 
-async def _spawn(launch: Launch, folder: Path | None) -> Slot:
+class _Handover:
+    """A socket pair through which a slot sends its listening socket; see `slot.wayout`."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._ends: list[socket.socket] = [*socket.socketpair()] if wanted else []
+        self.number = self._ends[1].fileno() if wanted else -1
+        """The slot's end, as it is numbered there."""
+
+    def receive(self) -> socket.socket:
+        """Return what the slot sent before its greeting.
+
+        Raises:
+            SlotStartError: it sent nothing.
+        """
+        try:
+            self._ends[0].setblocking(False)
+            _, descriptors, _, _ = socket.recv_fds(self._ends[0], 1, 1)
+            return socket.socket(fileno=descriptors[0])
+        except (OSError, IndexError) as error:
+            raise SlotStartError(f"the slot sent no listening socket: {error}") from error
+
+    def close_theirs(self) -> None:
+        """Leave the slot's end to the slot."""
+        for end in self._ends[1:]:
+            end.close()
+
+    def close(self) -> None:
+        """Close both ends; may be called again."""
+        for end in self._ends:
+            end.close()
+
+
+async def _spawn(launch: Launch, folder: Path | None, order: Order) -> SpawnedSlot:
     ours, theirs = socket.socketpair()
+    handover = _Handover(wanted=order.fence.has_way_out)
     errors, errors_end = os.pipe()
     contents: list[int] = []
     try:
@@ -178,20 +265,22 @@ async def _spawn(launch: Launch, folder: Path | None) -> Slot:
             env=dict(launch.environment),
             cwd="/",
             start_new_session=True,
-            pass_fds=contents,
+            pass_fds=(*contents, *((handover.number,) if handover.number >= 0 else ())),
             **as_user,
         )
     except BaseException:
         ours.close()
+        handover.close()
         os.close(errors)
         raise
     finally:
         theirs.close()
+        handover.close_theirs()
         for descriptor in (errors_end, *contents):
             os.close(descriptor)
     ours.setblocking(False)
     _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
-    return Slot(process, channel, errors, folder)
+    return SpawnedSlot(process, channel, errors, folder, order, handover)
 
 
 def _kill_tree(outer: int) -> None:
@@ -206,7 +295,6 @@ def _kill_tree(outer: int) -> None:
 
 def _list_children(process: int) -> list[int]:
     try:
-        text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+        return read_children(process)
     except OSError:
         return []
-    return [int(child) for child in text.split()]

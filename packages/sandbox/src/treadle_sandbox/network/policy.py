@@ -27,10 +27,19 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAME_MOST = 253
 _PORT_MOST = 65_535
-_CLOUD_SERVICES = frozenset({ip_address("168.63.129.16")})
-"""Azure's host agent; the metadata addresses of other clouds aren't public ones anyway."""
 _TRANSLATED = IPv6Network("64:ff9b::/96")
-_TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv6Network("fec0::/10"))
+_UNICAST = IPv6Network("2000::/3")
+_SPECIAL = tuple(
+    ip_network(text)
+    for text in (
+        *("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+    )
+)
+"""What counts as global in some version of Python and isn't: the host agent of Azure, the protocol
+registry (Oracle's metadata is in it), tunnels, documentation. See the IANA special-purpose
+registries.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +109,13 @@ def parse_authority(text: str, default_port: int | None = None) -> tuple[str | A
 
 def is_public(address: Address) -> bool:
     """Return whether an address belongs to the public internet, also when it is wrapped."""
-    if isinstance(address, IPv6Address):
-        if address in _TRANSLATED:
-            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        if any(address in tunnel for tunnel in _TUNNELS):
-            return False
+    if isinstance(address, IPv6Address) and address in _TRANSLATED:
+        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
     plain = unwrap(address)
-    return plain.is_global and not plain.is_multicast and plain not in _CLOUD_SERVICES
+    if isinstance(plain, IPv6Address) and plain not in _UNICAST:
+        return False
+    special = any(plain in part for part in _SPECIAL if part.version == plain.version)
+    return plain.is_global and not plain.is_multicast and not special
 
 
 def unwrap(address: Address) -> Address:
@@ -137,9 +146,12 @@ def _parse_rule(rule: str) -> _Rule:
     if number is None or below or (":" in plain) != (plain != host):
         raise _unknown(rule)
     try:
-        return _Rule(port=number[1], network=ip_network(plain))
+        network = ip_network(plain)
     except ValueError:
         raise _unknown(rule) from None
+    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
+        raise _unknown(rule)
+    return _Rule(port=number[1], network=network)
 
 
 def _unknown(rule: str) -> ConfigError:

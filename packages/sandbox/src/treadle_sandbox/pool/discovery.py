@@ -1,8 +1,9 @@
 """Servers of a pool that this driver didn't create: another driver's, or left by one that died.
 
-What answers to the pool's token is taken in. What doesn't answer and is older than a server may
-take to start is an orphan and is removed. What refuses the token belongs to a pool of the same name
-with another secret and is left alone; it ends itself when its driver is silent.
+What answers to the pool's token is taken in. What doesn't answer, and is dead as the platform
+knows, or older than a server may take to start, is an orphan and is removed. What refuses the token
+belongs to a pool of the same name with another secret and is left alone; it ends itself when its
+driver is silent.
 """
 
 from collections.abc import Container
@@ -85,9 +86,18 @@ class Discovery:
         except errors.SandboxError:
             pass
         created = secret.creation_time(config.name, name) or 0.0
-        if self._wall_clock() - created > config.start_timeout:
+        if self._wall_clock() - created > config.start_timeout or await self._is_dead(name):
             await self._remove_orphan(name)
         return None
+
+    async def _is_dead(self, name: str) -> bool:
+        provider = self._provider
+        what = f"{provider.kind} failure of {name}"
+        try:
+            cause = await within(self._config.provider_timeout, provider.failure(name), what)
+        except errors.SandboxError:
+            return False
+        return cause is not None
 
     async def _remove_orphan(self, name: str) -> None:
         try:

@@ -23,7 +23,8 @@ from treadle_sandbox.pool.provider import ServerAddress
 
 _COMMAND = (sys.executable, "-m", "treadle_sandbox", "serve")
 _POLL = 0.02
-_TERM_GRACE = 10.0
+_SIGNALS = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0))
+"""The first lets a server end when it has no lease, the second also when it has."""
 _LOG_TAIL = 2000
 
 
@@ -109,7 +110,7 @@ class ProcessProvider:
 
     async def _end(self, name: str, process: int) -> None:
         began = start_time(process)
-        for number, patience in ((signal.SIGTERM, _TERM_GRACE), (signal.SIGKILL, _TERM_GRACE)):
+        for number, patience in _SIGNALS:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
             with contextlib.suppress(TimeoutError):
@@ -123,9 +124,9 @@ class ProcessProvider:
     def _find_process(folder: Path) -> int | None:
         """Return the id of a server's process, if it is still the one that was started."""
         words = _read(folder / "process").split()
-        if len(words) != 2 or start_time(int(words[0])) != words[1]:
-            return None
-        return int(words[0])
+        if len(words) != 2:
+            return _search(folder)
+        return int(words[0]) if start_time(int(words[0])) == words[1] else None
 
     async def find(self) -> tuple[str, ...]:
         """Return the names of the servers that have a folder."""
@@ -143,6 +144,8 @@ class ProcessProvider:
         """Return how a server ended and the end of its log; None while it runs."""
         folder = self._servers / name
         child = self._children.get(name)
+        if child is None and not (folder / "process").exists():
+            return None
         if (child is None or child.returncode is None) and self._find_process(folder) is not None:
             return None
         status = "its process is gone"
@@ -160,6 +163,16 @@ class ProcessProvider:
             await self.remove(name)
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary = None
+
+
+def _search(folder: Path) -> int | None:
+    """Return the server of a driver that died before it noted the process."""
+    wanted = os.fsencode(folder / "address")
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted in (path / "cmdline").read_bytes().split(b"\0"):
+                return int(path.name)
+    return None
 
 
 def _environment() -> dict[str, str]:

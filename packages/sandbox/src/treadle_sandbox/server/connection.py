@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
+from typing import cast
 
 import httptools
 from uvicorn import Config
@@ -231,7 +232,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing() or self._state is State.CLOSING:
             return
         self._enter(State.CLOSING)
-        cycle: RequestResponseCycle | None = self.cycle
+        cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(format_answer(answer, keep=False))
         if self.transport.can_write_eof():

@@ -27,8 +27,11 @@ class Agent:
         self._root: str = config["root"]
         self._requests = frames.RequestReader()
         self._loop = loop = Loop(control)
-        setting = {"users": config.get("users", {}), "limits": {}, "root": self._root}
-        self._setting: dict[str, Any] = setting
+        users = config.get("users", {})
+        # A root of the slot has capabilities enough to reach a process of the agent's.
+        shielded = "verifier" in users and "root" not in users
+        setting: dict[str, Any] = {"limits": {}, "root": self._root, "shielded": shielded}
+        self._setting = setting
         self._commands = Commands(loop, setting)
         self._sessions = Sessions(loop, setting)
         self._background = Background(loop, setting)

@@ -145,9 +145,7 @@ def unpack(root: str, path: str, data: bytes, limit: int) -> int:
     import zlib
 
     try:
-        entries = 0
-        for info in _open(data, limit):
-            entries += 1
+        for entries, info in enumerate(_open(data, limit)):
             _check(info, entries)
         top = files.open_folder(root, path, make=True)
         try:

@@ -83,9 +83,6 @@ class Commands:
     def start(self, request: "dict[str, Any]") -> None:
         """Start the command of an `exec` request."""
         user = request["user"]
-        if user != "user" and user not in self._setting["users"]:
-            self._loop.answer(frames.encode_reply(request["id"], error=frames.NO_USER))
-            return
         command = Command(request)
         command.expire = lambda: self._expire(command)
         idle = self._idle.get(user)

@@ -1,4 +1,4 @@
-"""Process trees that can't slip away, resource limits, and the users of a slot."""
+"""Process trees that can't slip away, and resource limits."""
 
 # pathlib would double the start-up time of a slot.
 # ruff: noqa: PTH123, PTH208
@@ -11,6 +11,8 @@ import time
 
 IS_LINUX = sys.platform == "linux"
 _ROUNDS = 200
+_OOM_PREFERENCE = b"800"
+"""Above that of the slot's first process."""
 
 
 def adopt_orphans() -> None:
@@ -21,13 +23,28 @@ def adopt_orphans() -> None:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def become(user: str, users: "dict[str, int]") -> None:
-    """Take the user and group id of one of the slot's users, for good."""
-    number = users[user]
-    if number != os.geteuid():
-        os.setgroups([])
-        os.setresgid(number, number, number)
-        os.setresuid(number, number, number)
+def prefer_as_victim(*, shielded: bool) -> None:
+    """Have the kernel end what this process starts before the slot's first process, when the
+    slot's memory runs out.
+
+    The file belongs to nobody in the slot while this process hides itself. It shows itself for that
+    moment only where it is `shielded`: no command has the capabilities it takes to reach it then.
+    """
+    if not IS_LINUX:
+        return
+    from treadle_sandbox.slot import linux
+
+    if shielded:
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    try:
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    except OSError:
+        score = -1
+    if score >= 0:
+        os.write(score, _OOM_PREFERENCE)
+        os.close(score)
+    if shielded:
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
 
 
 def limit(name: str, value: int) -> None:
@@ -67,7 +84,8 @@ def _below(root: int) -> "list[int]":
     return [process for process in found if process in parents]
 
 
-def _signal(processes: "list[int]", number: int) -> None:
+def signal_all(processes: "list[int]", number: int) -> None:
+    """Signal processes, or groups as negative numbers; those that are gone don't matter."""
     for process in processes:
         try:
             os.kill(process, number)
@@ -93,7 +111,7 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
     if not IS_LINUX:
         return _kill_group(root)
     if not spare_root:
-        _signal([root], signal.SIGSTOP)
+        signal_all([root], signal.SIGSTOP)
     for attempt in range(_ROUNDS):
         # Asked before looking: a signal takes a moment to arrive, until then the root may fork.
         still = spare_root or _is_still(root)
@@ -103,11 +121,11 @@ def kill_below(root: int, *, spare_root: bool) -> bool:
             continue
         if not alive:
             if not spare_root:
-                _signal([root], signal.SIGKILL)
+                signal_all([root], signal.SIGKILL)
             return True
-        _signal(alive, signal.SIGSTOP)
+        signal_all(alive, signal.SIGSTOP)
         if attempt % 2:
-            _signal(alive, signal.SIGKILL)
+            signal_all(alive, signal.SIGKILL)
         if attempt > 2:
             time.sleep(0.002)
     return False

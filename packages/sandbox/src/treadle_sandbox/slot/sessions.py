@@ -24,7 +24,6 @@ from treadle_sandbox.slot.shells import Shell
 from treadle_sandbox.slot.supervisors import REPORT
 
 _DRAIN_MOST = 1 << 20
-_LINE_MOST = 4096
 _READ = os.O_RDONLY | os.O_NONBLOCK
 
 
@@ -103,16 +102,9 @@ class Sessions:
             self._loop.leave(capture.descriptor)
 
     def _learn(self, shell: Shell) -> None:
-        try:
-            shell.heard += os.read(shell.status, _LINE_MOST)
-        except BlockingIOError:
-            return
-        *lines, shell.heard = shell.heard.split(b"\n")
-        shell.heard = shell.heard[-_LINE_MOST:]
-        for line in lines:
-            mark, _, code = line.partition(b" ")
-            if shell.call is not None and mark == shell.call.mark and code.isdigit():
-                self._finish(shell, int(code) & 0xFF)
+        code = shell.read_status(shell.call.mark if shell.call is not None else b"-")
+        if code is not None:
+            self._finish(shell, code)
 
     def _learn_of_end(self, shell: Shell) -> None:
         try:

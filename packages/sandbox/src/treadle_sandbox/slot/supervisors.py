@@ -102,10 +102,13 @@ def _serve(
     processes.adopt_orphans()
     os.umask(0o022)
     keep_only(descriptors)
-    if setting["users"]:
-        processes.become(user, setting["users"])
+    processes.prefer_as_victim(shielded=setting["shielded"])
     for name, value in setting["limits"].items():
         processes.limit(name, value)
+    if user != "user":
+        from treadle_sandbox.slot import rights
+
+        rights.become(user)
     while request:
         argv, environment, workdir = marshal.loads(request)
         status = NO_WORKDIR

@@ -14,6 +14,7 @@ from treadle_sandbox.slot.supervisors import keep_only
 
 _OUTCOME = struct.Struct("!iq")
 _MAXIMUM = 1 << 31
+_OUTPUT, _OUTCOMES = 3, 4
 
 
 class Worker:
@@ -41,12 +42,21 @@ class Workers:
     def archive(self, request: "dict[str, Any]") -> None:
         """Answer with an archive of a folder."""
         path, limit = request["path"], request["limit"]
-        self._start(request["id"], lambda out: archives.pack(self._root, path, out, limit))
+
+        def work(output: int) -> int:
+            return archives.pack(self._root, path, output, limit)
+
+        self._start(request["id"], work)
 
     def extract(self, request: "dict[str, Any]") -> None:
         """Unpack an archive; answer with the number of files."""
         path, data = request["path"], request["data"]
-        self._start(request["id"], lambda _: archives.unpack(self._root, path, data, self._room))
+
+        def work(output: int) -> int:
+            os.close(output)
+            return archives.unpack(self._root, path, data, self._room)
+
+        self._start(request["id"], work)
 
     def _start(self, number: int, work: Any) -> None:
         (output, out), (outcome, done) = os.pipe(), os.pipe()
@@ -114,10 +124,10 @@ def _work(work: Any, output: int, outcome: int) -> None:
     keep_only((null, null, null, output, outcome))
     error, count = 0, 0
     try:
-        count = work(3)
+        count = work(_OUTPUT)
     except MemoryError:
         error = 12
     except OSError as failure:
         error = failure.errno or 5
-    os.write(4, _OUTCOME.pack(error, count))
+    os.write(_OUTCOMES, _OUTCOME.pack(error, count))
     os._exit(0)
