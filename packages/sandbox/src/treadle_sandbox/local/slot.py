@@ -183,9 +183,11 @@ class SpawnedSlots:
 
     async def start(self, order: Order) -> SpawnedSlot:
         """Start a slot; see `Source.start`."""
-        if order.snapshot is not None or self._site.allow_root:
+        site = self._site
+        if order.snapshot is not None or site.allow_root or site.root.image:
             raise UnsupportedError(
-                f"slots of the {self._method.isolation} level have no snapshots and no root"
+                f"slots of the {self._method.isolation} level have no snapshots, no root inside and "
+                "no image below them"
             )
         host_id = self._first_id + order.index
         return await SpawnedSlot.start(self._method, self._site, order, host_id=host_id)
