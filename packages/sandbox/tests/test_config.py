@@ -1,10 +1,12 @@
 """Configurations, and what is made of them."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 from treadle_sandbox import Limits, LocalBackend, errors
+from treadle_sandbox.cli.serve import add_arguments
 from treadle_sandbox.config import (
     DockerConfig,
     LocalConfig,
@@ -15,6 +17,7 @@ from treadle_sandbox.config import (
     SingularityConfig,
     backend_from_config,
 )
+from treadle_sandbox.pool import server_options
 from treadle_sandbox.settings import read_config
 
 
@@ -112,3 +115,25 @@ def test_every_pool_configuration_has_checks():
         assert issubclass(kind, PoolConfig)
         with pytest.raises(errors.ConfigError, match="idle_exit"):
             kind(idle_exit=-1)
+
+
+def test_servers_are_told_what_the_configuration_says():
+    config = ProcessConfig(
+        slots_per_container=3,
+        min_isolation="auto",
+        network=("a.org:443", "b.org:80"),
+        allow_root=True,
+        limits=Limits(processes=9, slot_cpus=0.5),
+        env={"B": "2", "A": "x y"},
+        lease_lifetime=5,
+        idle_exit=0,
+    )
+    options = (*server_options(config), "--port", "0")
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    read = parser.parse_args(options)
+    assert (read.slots, read.min_isolation, read.lifetime, read.idle_exit) == (3, "auto", 5, None)
+    assert (read.network, read.allow_root) == ("a.org:443,b.org:80", True)
+    assert sorted(read.limit) == ["processes=9", "slot_cpus=0.5"]
+    assert read.env == ["A=x y", "B=2"]
+    parser.parse_args(server_options(DockerConfig()))

@@ -91,7 +91,8 @@ def test_deleted_replaced_and_renamed_entries_stay_so_over_many_layers(runner, b
                 snapshot = await layered.snapshot()
                 await layered.restore(snapshot)
                 await backend.discard(snapshot)
-                listing = "find . -mindepth 1 -printf '%P %y %m %u\\n' | sort; cat $(find . -type f | sort)"
+                listing = "find . -mindepth 1 -printf '%P %y %m %u\\n' | sort;"
+                listing += "cat $(find . -type f | sort)"
                 assert await sh(layered, listing) == await sh(plain, listing), step
 
     runner.run(main())
@@ -195,7 +196,7 @@ def test_snapshots_together_are_bounded(level):
         async with backend_at(level, **options) as backend, await backend.lease() as lease:
             await sh(lease, "head -c 3000000 /dev/zero > a")
             first = await lease.snapshot()
-            with pytest.raises(SlotFileError, match="room|space"):
+            with pytest.raises(SlotFileError, match=r"room|space"):
                 await lease.snapshot()
             await backend.discard(first)
             await backend.discard(await lease.snapshot())
@@ -246,13 +247,13 @@ def test_a_level_without_layers_says_so(level):
 def test_limits_hold_the_files_of_a_slot_together():
     async def main():
         options = {"slots": 1, "limits": Limits(disk_bytes=8 << 20, disk_files=200)}
-        async with backend_at(Isolation.NAMESPACES, **options) as backend:
-            async with await backend.lease() as lease:
-                for folder in (".", "/tmp", "/dev/shm"):
-                    full = await lease.exec(["sh", "-c", f"head -c 9000000 /dev/zero > {folder}/x"])
-                    assert b"No space" in full.stderr
-                    await sh(lease, f"rm {folder}/x")
-                many = await lease.exec(["bash", "-c", "for i in {1..300}; do : > $i; done"])
-                assert b"No space" in many.stderr
+        backend = backend_at(Isolation.NAMESPACES, **options)
+        async with backend, await backend.lease() as lease:
+            for folder in (".", "/tmp", "/dev/shm"):
+                full = await lease.exec(["sh", "-c", f"head -c 9000000 /dev/zero > {folder}/x"])
+                assert b"No space" in full.stderr
+                await sh(lease, f"rm {folder}/x")
+            many = await lease.exec(["bash", "-c", "for i in {1..300}; do : > $i; done"])
+            assert b"No space" in many.stderr
 
     asyncio.run(main())

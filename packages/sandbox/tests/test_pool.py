@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -524,6 +525,31 @@ def test_a_cancelled_closing_still_closes(turns):
         assert not where.servers
         assert pool.statistics().leased == 0
         assert len(leases) == 3
+
+    asyncio.run(scenario())
+
+
+class Worn(FakeBackend):
+    """A backend whose slots go into quarantine."""
+
+    worn = 0
+
+    def statistics(self):
+        return dataclasses.replace(super().statistics(), quarantined=self.worn)
+
+
+def test_a_server_whose_slots_are_in_quarantine_is_replaced():
+    async def scenario():
+        where = MemoryPlatform(lambda: Worn(slots=2))
+        async with opened(where) as pool:
+            first = where.created[0]
+            where.servers[first].backend.worn = 1
+            await until(lambda: pool.statistics().slots == 1)
+            leases = [await pool.lease() for _ in range(2)]
+            assert len({lease.server for lease in leases}) == 2
+            await leases[0].aclose()
+            where.servers[first].backend.worn = 2
+            await until(lambda: first not in where.servers)
 
     asyncio.run(scenario())
 

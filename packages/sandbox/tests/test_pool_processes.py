@@ -16,6 +16,7 @@ from treadle_sandbox import SandboxError, errors
 from treadle_sandbox.config import ProcessConfig, backend_from_config
 from treadle_sandbox.pool.backend import PoolBackend
 from treadle_sandbox.testing import CHECKS, run_check
+from treadle_sandbox.toolbackend import ToolBackend
 
 pytest.importorskip("aiohttp", reason="needs the extra `client`")
 pytest.importorskip("fastapi", reason="needs the extra `server`")
@@ -354,3 +355,49 @@ def test_errors_of_a_pool_are_typed(state):
 
 def _kinds() -> list[type[SandboxError]]:
     return SandboxError.__subclasses__()
+
+
+def test_snapshots_and_forks_stay_on_their_server(state):
+    async def scenario():
+        async with opened(state, slots_per_container=3) as pool:
+            if not pool.capabilities.snapshots:
+                pytest.skip("slots have no snapshots at the level of this machine")
+            lease = await pool.lease()
+            await lease.write_file("file", b"as it was")
+            snapshot = await lease.snapshot()
+            await lease.write_file("file", b"changed")
+            copies = await lease.fork(2)
+            assert {copy.server for copy in copies} == {lease.server}
+            for copy in copies:
+                assert await copy.read_file("file") == b"changed"
+                await copy.aclose()
+            async with await pool.lease(snapshot=snapshot) as old:
+                assert old.server == lease.server
+                assert await old.read_file("file") == b"as it was"
+            await lease.restore(snapshot)
+            assert await lease.read_file("file") == b"as it was"
+            await pool.discard(snapshot)
+
+    asyncio.run(scenario())
+
+
+def test_the_earlier_interface_works_over_a_pool(state):
+    async def scenario():
+        async with ToolBackend(backend_from_config(config(state))) as tools:
+            slot = await tools.acquire("trajectory")
+            batch = [
+                (slot, "bash", {"command": "echo out; echo bad >&2; exit 3"}),
+                (slot, "bash_stateful", {"command": "cd /tmp; value=5"}),
+                (slot, "bash_stateful", {"command": "pwd; echo $value"}),
+                (slot, "write_file", {"path": "folder/file", "content": "text"}),
+                (slot, "bash", {"command": "sleep 60", "timeout": 0.5}),
+            ]
+            failed, _, kept, _, late = await tools.execute_batch(batch)
+            assert (failed.output, failed.error) == ("out\n[stderr]\nbad\n", "exit code 3")
+            assert kept.output.splitlines()[-1] == "5"
+            assert late.metadata["timeout"]
+            assert "timed out" in late.error
+            assert (await tools.archive_artifacts(slot, "folder")).entry_count == 1
+            await tools.release(slot)
+
+    asyncio.run(scenario())

@@ -152,18 +152,6 @@ def test_the_client_keeps_its_leases_alive(place):
     place.runner.run(run())
 
 
-def test_leases_of_a_silent_client_end(place):
-    async def run():
-        async with place.server.backend(heartbeat=0.4) as client:
-            lease = await client.lease()
-            client._beating.cancel()
-            await until(lambda: gone(place.backend, lease.id))
-            with pytest.raises(LeaseExpiredError, match="heartbeat"):
-                await lease.exec(["true"])
-
-    place.runner.run(run())
-
-
 def test_arguments_that_are_no_text_arrive(place):
     async def run():
         async with await place.backend.lease() as lease:
@@ -292,11 +280,14 @@ def test_a_server_started_anew_has_lost_the_leases():
 def test_a_stopped_server_meets_the_deadline_of_the_call():
     async def run():
         async with ServerProcess("--min-isolation", "auto", slots=2) as server:
-            async with server.backend() as backend:
+            async with server.backend(answer_timeout=1.0) as backend:
+                lease = await backend.lease()
                 server.send_signal(signal.SIGSTOP)
                 try:
                     with pytest.raises(ServerError, match="no answer"):
-                        await backend._call(b"GET", "/health", timeout=0.5)
+                        await backend.health()
+                    with pytest.raises(SlotLostError, match="no answer"):
+                        await lease.exec(["true"], timeout=0.1)
                 finally:
                     server.send_signal(signal.SIGCONT)
                 assert (await backend.health()).status == "ready"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from treadle_sandbox import (
-    IsolationUnavailableError,
     Isolation,
+    IsolationUnavailableError,
     Lease,
     LocalBackend,
     Privilege,
@@ -108,7 +108,8 @@ def test_root_installs_into_its_own_slot_alone():
         "mkdir -p /var/lib/x /opt/y; install -o 1000 -m 600 /dev/null /opt/y/z;"
         "mv /usr/share/doc /usr/share/papers"
     )
-    look = "hi-treadle; tail -1 /etc/passwd; ls /usr/bin/tac; ls -ln /opt/y/z | cut -c1-18; ls -d /usr/share/doc"
+    look = "hi-treadle; tail -1 /etc/passwd; ls /usr/bin/tac; ls -ln /opt/y/z | cut -c1-18;"
+    look += "ls -d /usr/share/doc"
 
     async def main(backend, lease):
         assert backend.capabilities.root_inside

@@ -38,6 +38,8 @@ class SlotConfig:
     """The weakest isolation that is accepted inside a server: a member of `Isolation`, or `auto`.
     """
     limits: Limits = field(default_factory=Limits)
+    allow_root: bool = False
+    """Whether commands may run as root of the slot, for package installs."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Added to the environment of every command."""
     acquire_timeout: float = 30.0
@@ -65,11 +67,13 @@ class LocalConfig(SlotConfig):
     """Paths of this machine that slots may read at the same place."""
     python: Path | None = None
     """The interpreter of the slots; by default the one that runs this program."""
+    snapshot_bytes: int = 1 << 30
+    """What all snapshots together may hold, in memory."""
     start_timeout: float = 20.0
 
     def __post_init__(self) -> None:
         SlotConfig.__post_init__(self)
-        require_positive(self, "slots", "start_timeout")
+        require_positive(self, "slots", "start_timeout", "snapshot_bytes")
         for level in self.exclude:
             check_level(level)
 

@@ -69,6 +69,8 @@ def _local(config: LocalConfig) -> Backend:
         env=config.env,
         read_only=tuple(Path(path) for path in config.read_only),
         python=config.python,
+        allow_root=config.allow_root,
+        snapshot_bytes=config.snapshot_bytes,
         start_timeout=config.start_timeout,
     )
 

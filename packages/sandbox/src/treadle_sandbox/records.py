@@ -15,11 +15,11 @@ class Isolation(StrEnum):
     host's files, processes and network with the rights of this user.
     """
     NAMESPACES = "namespaces"
-    """Namespaces through util-linux `unshare`, a minimal root, no capability, a system call
-    filter.
+    """Namespaces, a minimal root, a system call filter, commands without capabilities; built by a
+    keeper of this package, and tried first: it alone has snapshots and several users.
     """
     BUBBLEWRAP = "bubblewrap"
-    """The same, with the root built by bubblewrap."""
+    """The same, built by bubblewrap, for one user."""
 
     @property
     def strength(self) -> int:
@@ -56,11 +56,11 @@ class Limits:
     cpu_seconds: int = 600
     """Processor time of a process."""
     disk_bytes: int = 256 << 20
-    """Room of the working directory; again for /tmp and for /dev/shm. Held in memory. Not set at
-    the `process` level.
+    """Room of all files of a slot together, in memory; at the `bubblewrap` level of the working
+    directory, and again of /tmp and of /dev/shm. Not set at the `process` level.
     """
     disk_files: int = 50_000
-    """Files and folders in each of those. Set at the `namespaces` level alone."""
+    """Files and folders of a slot. Set at the `namespaces` level alone."""
     slot_memory_bytes: int | None = None
     """Memory of all processes of a slot together, its files in memory included. Needs a control
     group.
@@ -175,7 +175,9 @@ class Snapshot:
 
     id: str
     bytes: int
+    """Bytes of the files it holds, without those of the snapshot that its slot began with."""
     files: int
+    """Number of those files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

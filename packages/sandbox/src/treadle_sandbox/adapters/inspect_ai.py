@@ -99,7 +99,7 @@ class TreadleSandboxEnvironment(SandboxEnvironment):
     async def exec(
         self,
         cmd: list[str],
-        input: str | bytes | None = None,  # inspect_ai's name
+        input: str | bytes | None = None,  # noqa: A002
         cwd: str | None = None,
         env: dict[str, str] | None = None,
         user: str | None = None,

@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--token-fd", type=int, help=argparse.SUPPRESS)
     add("--min-isolation", default="namespaces", help="weakest level accepted, or auto")
     add("--root", choices=("minimal", "image"), help="root of the slots' file system")
+    add("--allow-root", action="store_true", help="let commands run as root of their slot")
     add("--network", default="none", help="none, all, or host:port,host:port,...")
     add("--limit", action="append", default=[], metavar="NAME=VALUE", help="a limit of each slot")
     add("--env", action="append", default=[], metavar="NAME=VALUE", help="given to every command")
@@ -135,6 +136,8 @@ def _local_settings(options: argparse.Namespace) -> dict[str, Any]:
     if options.network != "none":
         names = options.network.split(",")
         settings["network"] = True if options.network == "all" else names
+    if options.allow_root:
+        settings["allow_root"] = True
     if options.root is not None:
         settings["root"] = options.root
     if options.limit:

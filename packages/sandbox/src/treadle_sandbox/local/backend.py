@@ -18,8 +18,9 @@ from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.kept import KeptSlots
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease
+from treadle_sandbox.local.place import Place
 from treadle_sandbox.local.pool import Pool
-from treadle_sandbox.local.root import Interpreter, plan_root
+from treadle_sandbox.local.root import Interpreter, plan_image, plan_root
 from treadle_sandbox.local.slot import SpawnedSlots, finish
 from treadle_sandbox.local.source import Order, Slot, Source
 from treadle_sandbox.local.surroundings import Surroundings, fit
@@ -42,9 +43,11 @@ class LocalBackend:
     loopback included; a list of rules opens what it names and nothing else: see
     `treadle_sandbox.network.policy`. `env` is added to the environment of every command;
     `read_only` are host paths that slots may read at the same place; `python` is the interpreter of
-    the slots, by default the one that runs this program. With `allow_root`, commands may run as
-    root of the slot (`Privilege.ROOT`), and what they write to system folders stays in the slot; a
-    machine that can't is refused. All snapshots together hold at most `snapshot_bytes`, in memory.
+    the slots, by default the one that runs this program. `root="image"` is for use inside of
+    containers: slots see the container's whole root file system, without the `hidden` paths, and
+    what they write to it stays theirs. With `allow_root`, commands may run as root of the slot
+    (`Privilege.ROOT`), and what they write to system folders stays in the slot; a machine that
+    can't is refused. All snapshots together hold at most `snapshot_bytes`, in memory.
     """
 
     def __init__(
@@ -58,12 +61,16 @@ class LocalBackend:
         env: Mapping[str, str] | None = None,
         read_only: Iterable[Path] = (),
         python: Path | None = None,
+        root: Literal["minimal", "image"] = "minimal",
+        hidden: Iterable[Path] = (),
         allow_root: bool = False,
         snapshot_bytes: int = 1 << 30,
         start_timeout: float = 20.0,
     ) -> None:
         if slots < 1:
             raise ValueError(f"slots is {slots}: a backend needs at least one")
+        if root not in ("minimal", "image"):
+            raise ValueError(f"root is {root!r}: give 'minimal' or 'image'")
         self._count = slots
         self._lowest = Isolation.PROCESS if min_isolation == "auto" else Isolation(min_isolation)
         self._exclude = frozenset(Isolation(level) for level in exclude)
@@ -78,6 +85,8 @@ class LocalBackend:
         self._python = python
         self._start_timeout = start_timeout
         self._state: Literal["new", "open", "closed"] = "new"
+        self._root = root
+        self._hidden = tuple(str(path) for path in hidden)
         self._allow_root = allow_root
         self._snapshot_bytes = snapshot_bytes
         self._method: Method | None = None
@@ -98,10 +107,12 @@ class LocalBackend:
         if self._state != "new":
             raise errors.BackendStateError("a backend can be entered once; make a new one")
         interpreter = Interpreter.find(self._python)
-        root = plan_root(interpreter, self._read_only, network=self._network)
         site = Site(
             interpreter=interpreter,
-            root=root,
+            root=plan_image(network=self._network)
+            if self._root == "image"
+            else plan_root(interpreter, self._read_only, network=self._network),
+            hidden=self._hidden,
             limits=self._limits,
             network=self._network,
             allow_root=self._allow_root,
@@ -219,7 +230,7 @@ class LocalBackend:
             isolation=method.isolation,
             limits=self._limits,
             environment=self._environment,
-            builder=_Place(self, index),
+            builder=Place(self, index),
             give_back=self._give_back,
             counters=self._counters,
             lifetime=lifetime,
@@ -283,40 +294,3 @@ class LocalBackend:
         async with asyncio.TaskGroup() as group:
             for lease in list(self._leases):
                 group.create_task(lease.aclose())
-
-
-class _Place:
-    """A lease's place in its backend."""
-
-    def __init__(self, backend: LocalBackend, index: int) -> None:
-        self._backend = backend
-        self._index = index
-
-    async def build(self, snapshot: Snapshot | None) -> Slot:
-        """Return another slot in the same place."""
-        return await self._backend.build_slot(self._index, snapshot)
-
-    async def fork(self, slot: Slot, count: int, timeout: float) -> tuple[LocalLease, ...]:
-        """Return leases that begin with the slot's files."""
-        if count < 1:
-            raise ValueError(f"count is {count}: fork into at least one")
-        snapshot = await slot.snapshot()
-        begun = [
-            asyncio.ensure_future(self._backend.lease(timeout=timeout, snapshot=snapshot))
-            for _ in range(count)
-        ]
-        try:
-            return tuple(await asyncio.gather(*begun))
-        except BaseException:
-            await finish(_undo(begun))
-            raise
-        finally:
-            await finish(self._backend.discard(snapshot))
-
-
-async def _undo(begun: "list[asyncio.Future[LocalLease]]") -> None:
-    for future in begun:
-        future.cancel()
-    for result in await asyncio.gather(*begun, return_exceptions=True):
-        if isinstance(result, LocalLease):
-            await result.aclose()

@@ -22,7 +22,7 @@ _MODULES = (
 _PACKAGE = "treadle_sandbox.slot"
 _OF_KEEPER = _MODULES[_MODULES.index("mounts") :]
 
-BOOTSTRAP = """\
+_TEXT = """\
 import marshal, os, sys
 from _frozen_importlib_external import MAGIC_NUMBER
 def take():
@@ -58,7 +58,7 @@ for name, source, code in modules:
         exec(compile(source, name, "exec"), module.__dict__)
 slot.main.run(config)
 """
-BOOTSTRAP = BOOTSTRAP.replace("OF_KEEPER", repr(_OF_KEEPER))
+BOOTSTRAP = _TEXT.replace("OF_KEEPER", repr(_OF_KEEPER))
 """Program text for `python -I -S -c`."""
 
 

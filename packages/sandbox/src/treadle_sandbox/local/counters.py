@@ -18,6 +18,17 @@ class Counters:
         self.failures: Counter[str] = Counter()
 
     @contextmanager
+    def command(self) -> Generator[None]:
+        """Count one command while it runs."""
+        self.execs += 1
+        self.running += 1
+        try:
+            with self.boundary():
+                yield
+        finally:
+            self.running -= 1
+
+    @contextmanager
     def boundary(self) -> Generator[None]:
         """Count an infrastructure failure by its type and let it pass."""
         try:

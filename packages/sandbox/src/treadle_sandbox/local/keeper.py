@@ -72,10 +72,12 @@ class Keeper:
             )
             full = {**config, "level": "keeper", "control": theirs.fileno()}
             data = build_bundle() + frames.encode_request(full)
-        except BaseException:
+        except BaseException as error:
             ours.close()
             program.close()
             os.close(errors)
+            if isinstance(error, OSError):
+                raise SlotStartError(f"can't start {python!r} as a keeper: {error}") from error
             raise
         finally:
             theirs.close()
@@ -100,11 +102,11 @@ class Keeper:
                 async with asyncio.timeout(timeout):
                     await self._loop.sock_sendall(program, data)
                     self.features = (await greeting).note
+            except TimeoutError as error:
+                raise SlotStartError(f"no keeper of slots within {timeout:g} s") from error
             except (OSError, SlotLostError) as error:
                 reason = await self._reason()
                 raise SlotStartError(f"the keeper of slots ended: {reason or error}") from error
-            except TimeoutError as error:
-                raise SlotStartError(f"no keeper of slots within {timeout:g} s") from error
 
     async def _reason(self) -> str:
         with contextlib.suppress(TimeoutError):

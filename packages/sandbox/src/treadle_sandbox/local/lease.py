@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from treadle_sandbox import errors
 from treadle_sandbox.local.commands import CommandCalls
@@ -20,7 +20,7 @@ from treadle_sandbox.slot import frames
 _KILL_TIMEOUT = 60.0
 
 
-class LocalLease(CommandCalls, FileCalls, Replacement):
+class LocalLease(CommandCalls, FileCalls, Replacement["LocalLease"]):
     """A slot in use. `LocalBackend.lease` makes it."""
 
     def __init__(
@@ -31,7 +31,7 @@ class LocalLease(CommandCalls, FileCalls, Replacement):
         isolation: Isolation,
         limits: Limits,
         environment: Mapping[str, str],
-        builder: Builder[Any],
+        builder: "Builder[LocalLease]",
         give_back: "Callable[[LocalLease, bool], None]",
         counters: Counters,
         lifetime: float | None = None,

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from typing import Protocol, Self, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from treadle_sandbox import errors
 from treadle_sandbox.local.slot import finish
@@ -24,11 +24,11 @@ class Builder(Protocol[_Made]):
         ...
 
 
-class Replacement:
+class Replacement(Generic[_Made]):
     """Mixin of a lease: `snapshot`, `restore`, `fork` and `reset`."""
 
     _slot: Slot
-    _builder: Builder[Self]
+    _builder: Builder[_Made]
     _replacing: asyncio.Lock
 
     @property
@@ -52,7 +52,7 @@ class Replacement:
         """End every process and go back to a snapshot of this backend."""
         await self._replace(snapshot)
 
-    async def fork(self, count: int, *, timeout: float = 30.0) -> tuple[Self, ...]:
+    async def fork(self, count: int, *, timeout: float = 30.0) -> tuple[_Made, ...]:
         """Return `count` new leases whose files are as they are here now; all or none."""
         self._check_open()
         return await self._builder.fork(self._slot, count, timeout)

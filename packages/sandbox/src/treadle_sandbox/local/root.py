@@ -63,6 +63,8 @@ class Root:
     """Target and path of symbolic links."""
     files: tuple[tuple[str, bytes], ...]
     """Path and content of made-up files."""
+    image: bool = False
+    """Whether the whole root file system of this machine lies below it."""
 
     def parents(self) -> tuple[str, ...]:
         """Return the folders above all entries, outermost first; every user may pass them."""
@@ -110,10 +112,41 @@ def plan_root(interpreter: Interpreter, read_only: Iterable[Path], *, network: b
     )
 
 
+def plan_image(*, network: bool) -> Root:
+    """Plan a root that is this machine's own, which is meant to be a container, with our users.
+
+    Mounts below its root, such as /proc or volumes, aren't part of it.
+    """
+    accounts = _add_lines(_read_text("/etc/passwd"), _ACCOUNTS)
+    files = {
+        "/etc/passwd": accounts,
+        "/etc/group": _add_lines(_read_text("/etc/group"), _GROUPS),
+        "/etc/hosts": _HOSTS,
+    }
+    if network:
+        files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
+    rows = tuple((path, text.encode()) for path, text in files.items())
+    return Root(binds=(), links=(), files=rows, image=True)
+
+
+def _add_lines(text: str, ours: str) -> str:
+    """Return account lines with ours in place of those that have our names or ids."""
+    added = [line for line in ours.splitlines() if line.startswith(("sandbox:", "verifier:"))]
+    taken = {line.split(":")[field] for line in added for field in (0, 2)}
+    kept = [line for line in text.splitlines() if not taken & set(line.split(":")[:3:2])]
+    return "\n".join([*kept, *added, ""])
+
+
 def plan_trees(root: Root, *, allow_root: bool) -> tuple[tuple[str, str, str, int, int], ...]:
     """Return the writable folders of a slot: a name, the path, the host's folder below it or
     nothing, mode and owner; see `treadle_sandbox.slot.volume.Tree`.
     """
+    if root.image:
+        return (
+            ("root", "/", "/", 0o755, 0),
+            ("run", "/run", "", 0o755, 0),
+            ("tmp", "/tmp", "", 0o1777, 0),
+        )
     trees = [("workspace", WORKDIR, "", 0o700, 1000), ("tmp", "/tmp", "", 0o1777, 0)]
     if allow_root:
         bound = [target for _, target in root.binds]

@@ -186,8 +186,8 @@ class SpawnedSlots:
         site = self._site
         if order.snapshot is not None or site.allow_root or site.root.image:
             raise UnsupportedError(
-                f"slots of the {self._method.isolation} level have no snapshots, no root inside and "
-                "no image below them"
+                f"slots of the {self._method.isolation} level have no snapshots, no root inside "
+                "and no image below them"
             )
         host_id = self._first_id + order.index
         return await SpawnedSlot.start(self._method, self._site, order, host_id=host_id)

@@ -42,7 +42,7 @@ async def finish(work: Coroutine[Any, Any, Result]) -> Result:
 async def obtain(
     call: Coroutine[Any, Any, Result], undo: Callable[[Result], Awaitable[object]]
 ) -> Result:
-    """Await a call that acquires something. Cancelled, let it end and undo what it acquired."""
+    """Await a call that acquires something. Cancelled, undo what it acquired all the same."""
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)
@@ -54,6 +54,7 @@ async def obtain(
 async def _undo(
     task: "asyncio.Future[Result]", undo: Callable[[Result], Awaitable[object]]
 ) -> None:
+    task.cancel()
     await asyncio.wait({task})
     if not task.cancelled() and task.exception() is None:
         await undo(task.result())

@@ -25,6 +25,8 @@ def server_options(config: PoolConfig) -> tuple[str, ...]:
     ]
     if config.idle_exit:
         options += ["--idle-exit", f"{config.idle_exit:g}"]
+    if config.allow_root:
+        options.append("--allow-root")
     if config.network is True:
         options += ["--network", "all"]
     elif config.network:

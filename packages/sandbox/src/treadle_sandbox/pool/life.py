@@ -217,11 +217,13 @@ class Life:
 
     def _note(self, health: Health) -> None:
         server = self.server
-        server.boot, server.slots = health.boot, health.slots
+        server.boot, server.slots = health.boot, health.slots - health.quarantined
         foreign = max(0, health.leased - server.peak)
         if foreign or server.foreign:
             server.touch(self._around.clock())
         server.foreign = foreign
+        if server.slots <= 0 and server.state is ServerState.READY:
+            server.state, server.cause = ServerState.DRAINING, "all its slots are in quarantine"
         if health.status == "draining" and server.state is not ServerState.REMOVING:
             server.state = ServerState.DRAINING
             server.drained = True

@@ -27,6 +27,11 @@ class Health(Protocol):
         ...
 
     @property
+    def quarantined(self) -> int:
+        """Slots out of use for good."""
+        ...
+
+    @property
     def boot(self) -> str:
         """Tells one run of its process from the next."""
         ...

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from treadle_sandbox import errors, wire
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Snapshot, Statistics
-from treadle_sandbox.remote.calls import GRACE, LeaseCalls, finish, read_json
+from treadle_sandbox.remote.calls import LeaseCalls, finish, read_json
 from treadle_sandbox.remote.connection import Reply
+from treadle_sandbox.remote.counters import Counters
 from treadle_sandbox.remote.lease import RemoteLease
 from treadle_sandbox.remote.states import LeaseState, ServerHealth
 from treadle_sandbox.remote.transport import Transport, authorize
@@ -28,14 +28,24 @@ class RemoteBackend:
     """The slots of a sandbox server. Enter it before use.
 
     `url` is `http://HOST:PORT`; `token` the server's; `owner` a label that the server keeps with
-    each lease; `heartbeat` the seconds after which leases of a silent client end.
+    each lease; `heartbeat` the seconds after which leases of a silent client end; a server that
+    needs `answer_timeout` seconds more than a call may take counts as lost.
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, owner: str = "", heartbeat: float = 30.0
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        owner: str = "",
+        heartbeat: float = 30.0,
+        answer_timeout: float = 30.0,
     ) -> None:
-        if not heartbeat > 0:
-            raise errors.ConfigError(f"heartbeat is {heartbeat}: give seconds above 0")
+        if not (heartbeat > 0 and answer_timeout > 0):
+            raise errors.ConfigError(
+                f"heartbeat is {heartbeat}, answer_timeout {answer_timeout}: give seconds above 0"
+            )
+        self._answer_timeout = answer_timeout
         self._transport = Transport(url, token)
         self._head = authorize(token) + b"content-type: application/json\r\n"
         self._owner = owner
@@ -92,11 +102,15 @@ class RemoteBackend:
             )
 
     async def _call(
-        self, method: bytes, target: str, value: Any = None, *, timeout: float = GRACE
+        self, method: bytes, target: str, value: Any = None, *, timeout: float | None = None
     ) -> Reply:
         body = b"" if value is None else wire.dump_json(value)
         reply = await self._transport.call(
-            method, target.encode("ascii"), head=self._head, body=body, timeout=timeout
+            method,
+            target.encode("ascii"),
+            head=self._head,
+            body=body,
+            timeout=self._answer_timeout if timeout is None else timeout,
         )
         if reply.status >= 300:
             raise wire.decode_error(reply.status, reply.body)
@@ -143,6 +157,7 @@ class RemoteBackend:
             token=told["token"],
             epoch=told["epoch"],
             boot=told["boot"],
+            grace=self._answer_timeout,
         )
         lease = RemoteLease(calls, told, drop=self._drop, fork=self._fork, counters=self._counters)
         self._leases[lease.id] = lease
@@ -193,7 +208,7 @@ class RemoteBackend:
         self._opened()
         head = self._head if lease_token is None else authorize(lease_token)
         target = f"/v1/leases/{lease_id}/attach".encode("ascii")
-        reply = await self._transport.call(b"POST", target, head=head, timeout=GRACE)
+        reply = await self._transport.call(b"POST", target, head=head, timeout=self._answer_timeout)
         if reply.status >= 300:
             raise wire.decode_error(reply.status, reply.body)
         return self._hold(read_json(reply))

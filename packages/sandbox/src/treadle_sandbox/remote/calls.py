@@ -12,8 +12,6 @@ from treadle_sandbox import errors, wire
 from treadle_sandbox.remote.connection import Reply
 from treadle_sandbox.remote.transport import Transport, authorize
 
-GRACE = 30.0
-"""Seconds that an answer may take above what the call itself may."""
 _END_TIMEOUT = 30.0
 _LONGEST = 10_000_000.0
 _JSON = b"content-type: application/json\r\n"
@@ -24,9 +22,17 @@ class LeaseCalls:
     """Sends the calls of a lease."""
 
     def __init__(
-        self, transport: Transport, *, name: str, token: str, epoch: int, boot: str
+        self,
+        transport: Transport,
+        *,
+        name: str,
+        token: str,
+        epoch: int,
+        boot: str,
+        grace: float,
     ) -> None:
         self._transport = transport
+        self._grace = grace
         self._boot = boot
         self._path = f"/v1/leases/{name}".encode("ascii")
         self._head = authorize(token) + f"{wire.EPOCH}: {epoch}\r\n".encode("ascii")
@@ -34,12 +40,11 @@ class LeaseCalls:
         self._prefix = secrets.token_hex(4)
         self._count = 0
 
-    async def get(self, target: str, *, timeout: float = GRACE, **query: Any) -> Reply:
-        """Ask for something."""
+    async def get(self, target: str, *, timeout: float = 0.0, **query: Any) -> Reply:
+        """Ask for something, which may itself take `timeout` seconds."""
+        limit = (timeout if 0 < timeout < _LONGEST else 0.0) + self._grace
         path = self._path + (target + _query(query)).encode("ascii")
-        return self._check(
-            await self._send(b"GET", path, head=self._head, body=b"", timeout=timeout)
-        )
+        return self._check(await self._send(b"GET", path, head=self._head, body=b"", timeout=limit))
 
     async def change(
         self,
@@ -48,7 +53,7 @@ class LeaseCalls:
         *,
         method: bytes = b"POST",
         kind: bytes = b"",
-        timeout: float,
+        timeout: float = 0.0,
         **query: Any,
     ) -> Reply:
         """Make a call that the server runs once; cancelled, it is ended there first."""
@@ -56,7 +61,7 @@ class LeaseCalls:
         key = f"{self._prefix}-{self._count}"
         path = self._path + (target + _query(query) if query else target).encode("ascii")
         head = b"%bidempotency-key: %b\r\n%b" % (self._head, key.encode("ascii"), kind)
-        limit = (timeout if 0 < timeout < _LONGEST else 0.0) + GRACE
+        limit = (timeout if 0 < timeout < _LONGEST else 0.0) + self._grace
         try:
             reply = await self._send(method, path, head=head, body=body, timeout=limit)
         except asyncio.CancelledError:
@@ -64,10 +69,9 @@ class LeaseCalls:
             raise
         return self._check(reply)
 
-    async def post_json(self, target: str, value: Any = None, *, timeout: float) -> Reply:
+    async def post_json(self, target: str, value: Any, *, timeout: float = 0.0) -> Reply:
         """Make a call with a JSON body."""
-        body = b"" if value is None else wire.dump_json(value)
-        return await self.change(target, body, kind=_JSON, timeout=timeout)
+        return await self.change(target, wire.dump_json(value), kind=_JSON, timeout=timeout)
 
     async def _end(self, key: str) -> None:
         path = self._path + f"/calls/{key}".encode("ascii")

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from treadle_sandbox import errors, transfer, wire
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.records import (
     ExecResult,
     FileEntry,
@@ -16,7 +15,8 @@ from treadle_sandbox.records import (
     Privilege,
     Snapshot,
 )
-from treadle_sandbox.remote.calls import GRACE, LeaseCalls, escape_name, finish, read_json
+from treadle_sandbox.remote.calls import LeaseCalls, escape_name, finish, read_json
+from treadle_sandbox.remote.counters import Counters
 from treadle_sandbox.remote.running import RemoteJob, RemoteSession
 
 _SLOW = 120.0
@@ -147,7 +147,7 @@ class RemoteLease:
             fields["timeout"] = timeout
         _add(fields, env, workdir, privilege)
         calls = self._open()
-        reply = await calls.change("/jobs", wire.encode_command(fields), timeout=GRACE)
+        reply = await calls.change("/jobs", wire.encode_command(fields))
         return RemoteJob(calls, read_json(reply)["id"])
 
     async def job(self, name: str) -> RemoteJob:
@@ -187,7 +187,7 @@ class RemoteLease:
 
     async def renew(self, seconds: float) -> float:
         """Let the lease live `seconds` from now; return the seconds that hold."""
-        reply = await self._open().post_json("/renew", {"seconds": seconds}, timeout=GRACE)
+        reply = await self._open().post_json("/renew", {"seconds": seconds})
         return float(read_json(reply)["seconds"])
 
     async def read_file(self, path: str, *, limit: int = 16_000_000) -> bytes:

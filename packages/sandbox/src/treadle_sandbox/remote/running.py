@@ -4,9 +4,9 @@ import time
 from collections.abc import AsyncGenerator
 
 from treadle_sandbox import wire
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.records import ExecResult, JobState, OutputChunk
-from treadle_sandbox.remote.calls import GRACE, LeaseCalls, read_json
+from treadle_sandbox.remote.calls import LeaseCalls, read_json
+from treadle_sandbox.remote.counters import Counters
 
 _POLL = 20.0
 
@@ -45,7 +45,7 @@ class RemoteSession:
 
     async def aclose(self) -> None:
         """End the shell and what it started. May be called again."""
-        await self._calls.change(self._target, method=b"DELETE", timeout=GRACE)
+        await self._calls.change(self._target, method=b"DELETE")
 
 
 class RemoteJob:
@@ -70,7 +70,7 @@ class RemoteJob:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = _POLL if end is None else min(_POLL, max(0.0, end - time.monotonic()))
-            reply = await self._calls.get(self._target, timeout=left + GRACE, wait=left)
+            reply = await self._calls.get(self._target, timeout=left, wait=left)
             state = JobState(**read_json(reply))
             if not state.running or (end is not None and time.monotonic() >= end):
                 return state
@@ -81,7 +81,7 @@ class RemoteJob:
         """Return what was written to a stream from `offset` on; see `treadle_sandbox.Job.read`."""
         reply = await self._calls.get(
             f"{self._target}/output",
-            timeout=wait + GRACE,
+            timeout=wait,
             stream=stream,
             offset=offset,
             limit=limit,
@@ -106,8 +106,8 @@ class RemoteJob:
 
     async def write(self, data: bytes, *, end: bool = False) -> None:
         """Write to its standard input; `end` closes it."""
-        await self._calls.change(f"{self._target}/input", data, timeout=GRACE, end=int(end))
+        await self._calls.change(f"{self._target}/input", data, end=int(end))
 
     async def kill(self, signal: int = 9) -> None:
         """Signal the job's process group; signal 9 ends everything below it too."""
-        await self._calls.post_json(f"{self._target}/kill", {"signal": signal}, timeout=GRACE)
+        await self._calls.post_json(f"{self._target}/kill", {"signal": signal})

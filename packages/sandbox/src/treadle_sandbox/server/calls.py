@@ -134,6 +134,12 @@ class Calls:
             call.task.cancel()
             await asyncio.wait({call.task})
 
+    def forget(self, name: str) -> None:
+        """Let a name be used again."""
+        call = self._named.pop(name, None)
+        if call is not None:
+            self._forget(call)
+
     def _prune(self) -> None:
         """Let go of what is old or too much, answers before names."""
         while self._held > KEEP_BYTES and len(self._answered) > 1:

@@ -156,6 +156,7 @@ class LeaseBook:
     async def close(self, name: str, why: str | None = None) -> None:
         """End a lease, or its creation; it may have ended before. `why` it expired, if it did."""
         await self.creations.cancel(name)
+        self.creations.forget(name)
         held = self._held.pop(name, None)
         if held is None and name in self._past:
             return

@@ -7,7 +7,6 @@ namespace that has many ids of the host; `single` enters one that has this user'
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH123
 
 import os
 import signal

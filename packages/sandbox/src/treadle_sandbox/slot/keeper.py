@@ -7,7 +7,6 @@ by a note with its `id`, and `error` where it failed.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH123
 
 import gc
 import os

@@ -7,7 +7,6 @@ a file that is written during the copy may be kept half old, half new.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH208
 
 import os
 import stat

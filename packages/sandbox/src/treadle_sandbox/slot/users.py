@@ -5,7 +5,6 @@ map ranges there is none; the slot then makes itself one with a single id.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH123
 
 import os
 import signal

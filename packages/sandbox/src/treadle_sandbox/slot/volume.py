@@ -1,20 +1,20 @@
 """The files of a slot, or of a snapshot: one bounded file system in memory each.
 
-A volume is a tmpfs at `/sys/NUMBER` of the keeper's mount namespace, which no slot sees. Below `top`
-it has a folder for each writable tree of a slot, owned by the slot's ids; a snapshot's volume has
-the same, with the ids as the slot sees them. A tree with something below it is an overlay: the
+A volume is a tmpfs at `/sys/NUMBER` of the keeper's mount namespace, which no slot sees. Below
+`top` it has a folder for each writable tree of a slot, owned by the slot's ids; a snapshot's volume
+has the same, with the ids as the slot sees them. A tree with something below it is an overlay: the
 folder is then its upper layer. What a slot writes is so bounded by its volume's size, and deleting
 all of it is one unmount.
 """
 
 # pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH101, PTH102, PTH118, PTH208
+# ruff: noqa: PTH101, PTH102, PTH103, PTH112, PTH116, PTH123
 
 import os
 import stat
 from typing import Any
 
-from treadle_sandbox.slot import linux, mounts
+from treadle_sandbox.slot import grants, linux, mounts
 
 STORE = "/sys"
 """Where volumes are; the keeper's own mount namespace has no other use for it."""
@@ -81,6 +81,7 @@ class Trees:
         self._first: int = config["slot_ids"]
         self._users: int = config["user_namespace"]
         self._mapped: bool = config["mapped"]
+        self._config = config
 
     def make(self, tree: Tree) -> int:
         """Return a tree as a detached mount."""
@@ -94,12 +95,42 @@ class Trees:
             owner = self._first + tree.owner if self._users >= 0 else 0
             os.chown(upper, owner, owner)
             os.chmod(upper, mode)
+            if tree.target == "/" and not lower:
+                self._prepare_image(upper)
         lowers = [self._show(f"{layer}/top", at) for at, layer in enumerate(lower)]
         lowers = [f"{layer}/{tree.name}" for layer in lowers]
         if tree.base:
             name = f"b-{tree.name}"
             lowers.append(self._show(tree.base, name) if self._mapped else tree.base)
         return self._overlay(tree.name, lowers) if lowers else mounts.clone_tree(upper)
+
+    def _prepare_image(self, upper: str) -> None:
+        """Put into the upper layer of a whole image what differs from it in every slot."""
+        root = self._first if self._mapped else 0
+        user = self._first + grants.USER if self._users >= 0 else 0
+        for place, data in self._config["files"]:
+            self._make_parents(upper, place, root)
+            with open(f"{upper}{place}", "wb") as file:
+                file.write(data)
+            os.chmod(f"{upper}{place}", 0o644)
+            os.chown(f"{upper}{place}", root, root)
+        for place in self._config["hidden"]:
+            self._make_parents(upper, place, root)
+            os.mknod(f"{upper}{place}", stat.S_IFCHR, 0)
+        workspace = f"{upper}{self._config['workdir']}"
+        os.makedirs(workspace, exist_ok=True)
+        os.chmod(workspace, 0o755)
+        os.chown(workspace, user, user)
+
+    def _make_parents(self, upper: str, place: str, owner: int) -> None:
+        """Make the folders above a path as they are in the image."""
+        above = ""
+        for part in place.split("/")[1:-1]:
+            above = f"{above}/{part}"
+            if not os.path.isdir(upper + above):
+                os.mkdir(upper + above)
+                os.chown(upper + above, owner, owner)
+                os.chmod(upper + above, stat.S_IMODE(os.stat(above).st_mode))
 
     def _show(self, source: str, name: "int | str") -> str:
         """Return a path where `source` shows with this slot's owners."""

@@ -22,6 +22,7 @@ class MemoryHealth:
     status: str
     slots: int
     leased: int
+    quarantined: int
     boot: str
 
 
@@ -76,7 +77,13 @@ class MemoryLink:
         server.check()
         state = server.backend.statistics()
         status = "draining" if server.draining else "ready"
-        return MemoryHealth(status=status, slots=state.slots, leased=state.leased, boot=server.boot)
+        return MemoryHealth(
+            status=status,
+            slots=state.slots,
+            leased=state.leased,
+            quarantined=state.quarantined,
+            boot=server.boot,
+        )
 
     async def lease(
         self,
