@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from treadle_sandbox import Isolation, IsolationUnavailableError, Limits, LocalBackend
 from treadle_sandbox.cgroups import Controller, find_driver
+from treadle_sandbox.cgroups.owner import parse
 from treadle_sandbox.local.surroundings import fit
 from treadle_sandbox.testing import backend_at, resources, run_check
 from treadle_sandbox.testing.levels import LIMITS
@@ -69,13 +71,13 @@ def test_files_leave_room_for_processes():
     assert fit(Limits(slot_memory_bytes=8 << 30)).disk_bytes == Limits().disk_bytes
 
 
-def groups():
-    return set(Path("/sys/fs/cgroup").rglob("treadle-*"))
+def groups(process):
+    """The groups that a process made; other programs have theirs."""
+    found = Path("/sys/fs/cgroup").rglob(f"treadle-*-{process}-*")
+    return {path for path in found if (maker := parse(path.name)) and maker.process == process}
 
 
 def test_a_backend_leaves_no_group(level):
-    before = groups()
-
     async def run():
         async with backend_at(level, slots=3) as backend:
             leases = [await backend.lease() for _ in range(3)]
@@ -83,9 +85,10 @@ def test_a_backend_leaves_no_group(level):
             await leases[1].reset()
             await leases[2].aclose()
             await backend.lease()
+            assert groups(os.getpid()) or backend.capabilities.control_groups == "none"
 
     asyncio.run(run())
-    assert groups() <= before
+    assert groups(os.getpid()) == set()
 
 
 def test_groups_of_a_killed_backend_are_reclaimed_by_the_next_one():
@@ -94,7 +97,6 @@ def test_groups_of_a_killed_backend_are_reclaimed_by_the_next_one():
     driver.close()
     if kind == "none":
         pytest.skip("; ".join(driver.reasons))
-    before = groups()
     program = """
 import asyncio, sys
 from treadle_sandbox import LocalBackend
@@ -109,7 +111,7 @@ asyncio.run(main())
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "ready\n"
-        assert groups() - before
+        assert groups(process.pid)
         process.kill()
     assert process.returncode == -signal.SIGKILL
 
@@ -119,4 +121,4 @@ asyncio.run(main())
             assert (await lease.exec(["echo", "on"])).stdout == b"on\n"
 
     asyncio.run(run())
-    assert groups() <= before
+    assert groups(process.pid) == set()
