@@ -277,10 +277,16 @@ class Background:
         self._end(job)
 
     def cancel(self, number: int) -> None:
-        """Forget a request that waits."""
+        """Forget a request that waits, or end the job that it started."""
+        started = self._jobs.get(str(number))
+        if started is not None:
+            self._end(started)
         for job in self._jobs.values():
             for waiter in [one for one in job.waiters if one.request["id"] == number]:
                 self._reply(job, waiter)
+            for write in [one for one in job.writes if one[0] == number]:
+                job.writes.remove(write)
+                self._loop.answer(frames.encode_reply(number))
 
     def _end(self, job: BackgroundJob) -> None:
         if job.killed or job.ended is not None:
