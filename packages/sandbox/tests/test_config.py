@@ -81,7 +81,7 @@ def test_a_profile_replaces_settings():
         ({"backend": "docker", "min_containers": 4, "max_containers": 2}, "above max_containers"),
         ({"backend": "docker", "quarantine_after": 9}, "above remove_after"),
         ({"backend": "docker", "pull": "often"}, "pull is 'often'"),
-        ({"backend": "docker", "network": ["pypi.org"]}, "isn't `host:port`"),
+        ({"backend": "docker", "network": ["pypi.org"]}, "network: "),
         ({"backend": "docker", "limits": {"proceses": 1}}, "did you mean processes"),
         ({"backend": "docker", "limits": {"processes": "1"}}, "limits.processes"),
         ({"backend": "docker", "min_isolation": "total"}, "isolation level 'total'"),
@@ -107,7 +107,8 @@ def test_secrets_are_not_shown():
 
 def test_the_local_backend_is_made():
     assert isinstance(backend_from_config({"backend": "local", "slots": 2}), LocalBackend)
-    assert isinstance(backend_from_config(LocalConfig(min_isolation="auto")), LocalBackend)
+    config = LocalConfig(min_isolation="auto", network=("*.a.org:443", "10.0.0.0/8:80"))
+    assert isinstance(backend_from_config(config), LocalBackend)
 
 
 def test_every_pool_configuration_has_checks():

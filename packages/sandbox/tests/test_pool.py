@@ -491,6 +491,18 @@ def test_a_dead_server_of_another_driver_is_removed_at_once():
     asyncio.run(scenario())
 
 
+def test_a_closing_pool_removes_what_other_drivers_left_dead():
+    async def scenario():
+        where = platform()
+        async with opened(where):
+            name = secret.server_name("treadle", time.time())
+            await where.create(name, "a token")
+            where.servers[name].kill("its driver was killed too")
+        assert not where.servers
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("turns", range(0, 40, 3))
 def test_a_cancelled_start_leaves_nothing(turns):
     async def scenario():

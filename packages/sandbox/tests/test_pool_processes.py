@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import pytest
 
 from treadle_sandbox import SandboxError, errors
 from treadle_sandbox.config import ProcessConfig, backend_from_config
+from treadle_sandbox.pool import secret
 from treadle_sandbox.pool.backend import PoolBackend
 from treadle_sandbox.testing import CHECKS, run_check
 from treadle_sandbox.toolbackend import ToolBackend
 
-pytest.importorskip("aiohttp", reason="needs the extra `client`")
+pytest.importorskip("uvicorn", reason="needs the extra `server`")
 pytest.importorskip("fastapi", reason="needs the extra `server`")
 
 DRIVER = """
@@ -183,6 +185,19 @@ def test_a_server_that_its_driver_had_no_time_to_note_is_found_and_ended(state):
     async def scenario():
         async with opened(state, purge_on_start=True):
             assert not set(names) & set(servers(state))
+
+    asyncio.run(scenario())
+
+
+def test_a_folder_whose_server_never_started_is_removed(state):
+    folder = state / "servers" / secret.server_name("test", time.time())
+    folder.mkdir(parents=True)
+    os.utime(folder, (time.time() - 60, time.time() - 60))
+
+    async def scenario():
+        async with opened(state) as pool:
+            assert not folder.exists()
+            assert pool.statistics().removed == 1
 
     asyncio.run(scenario())
 

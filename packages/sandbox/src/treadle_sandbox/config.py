@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from treadle_sandbox.errors import ConfigError
+from treadle_sandbox.network.policy import Policy
 from treadle_sandbox.records import Limits
 from treadle_sandbox.validation import (
     check_level,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from treadle_sandbox.backend import Backend
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-_ALLOWED = re.compile(r"[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,9 @@ class SlotConfig:
     """What every slot is like, on each backend."""
 
     network: bool | tuple[str, ...] = False
-    """Whether commands reach the network; or what they may reach, as `host:port`."""
+    """Whether commands reach the network; or the rules of what they may reach, see
+    `treadle_sandbox.network.policy`.
+    """
     min_isolation: str = "namespaces"
     """The weakest isolation that is accepted inside a server: a member of `Isolation`, or `auto`.
     """
@@ -51,9 +53,10 @@ class SlotConfig:
         check_level(self.min_isolation)
         require_positive(self, "acquire_timeout", "command_timeout")
         if not isinstance(self.network, bool):
-            for target in self.network:
-                if not _ALLOWED.fullmatch(target):
-                    raise ConfigError(f"network: {target!r} isn't `host:port`")
+            try:
+                Policy(self.network)
+            except ConfigError as error:
+                raise ConfigError(f"network: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,10 @@ class LocalConfig(SlotConfig):
     """Paths of this machine that slots may read at the same place."""
     python: Path | None = None
     """The interpreter of the slots; by default the one that runs this program."""
+    root: Literal["minimal", "image"] = "minimal"
+    """What the slots' file system shows: little, or this machine's whole own one."""
+    hidden: tuple[Path, ...] = ()
+    """Paths that slots with the root `image` don't see."""
     snapshot_bytes: int = 1 << 30
     """What all snapshots together may hold, in memory."""
     start_timeout: float = 20.0
@@ -74,6 +81,7 @@ class LocalConfig(SlotConfig):
     def __post_init__(self) -> None:
         SlotConfig.__post_init__(self)
         require_positive(self, "slots", "start_timeout", "snapshot_bytes")
+        require_choice(self, "root", ("minimal", "image"))
         for level in self.exclude:
             check_level(level)
 
@@ -190,6 +198,11 @@ class DockerConfig(PoolConfig):
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     runtime: str | None = None
     """An engine's runtime by name, for example `runsc`."""
+    capabilities: tuple[str, ...] = ("SYS_ADMIN", "NET_ADMIN")
+    """What the server may do in its container, by Docker's names; slots have none of it. With these
+    two, slots begin with the whole image. With none, user namespaces build them, and they see the
+    image's system folders alone.
+    """
     seccomp_profile: Path | None = None
     """Replaces the shipped profile, which lets the server build namespaces."""
 

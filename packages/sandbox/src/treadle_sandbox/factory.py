@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from treadle_sandbox.backend import Backend
@@ -56,19 +55,17 @@ def backend_from_config(config: Config | Mapping[str, Any]) -> Backend:
 
 
 def _local(config: LocalConfig) -> Backend:
-    if not isinstance(config.network, bool):
-        network: Any = list(config.network)
-    else:
-        network = config.network
     return LocalBackend(
         slots=config.slots,
         min_isolation=config.min_isolation,
         exclude=config.exclude,
-        network=network,
+        network=config.network,
         limits=config.limits,
         env=config.env,
-        read_only=tuple(Path(path) for path in config.read_only),
+        read_only=config.read_only,
         python=config.python,
+        root=config.root,
+        hidden=config.hidden,
         allow_root=config.allow_root,
         snapshot_bytes=config.snapshot_bytes,
         start_timeout=config.start_timeout,

@@ -6,6 +6,7 @@ belongs to a pool of the same name with another secret and is left alone; it end
 driver is silent.
 """
 
+import contextlib
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -70,6 +71,13 @@ class Discovery:
         """Remove every server of the pool. Raises SandboxError."""
         for name in await self.names():
             await self._remove(name)
+
+    async def sweep(self) -> None:
+        """Remove the servers of which the platform knows that they are dead."""
+        with contextlib.suppress(errors.SandboxError):
+            for name in await self.names():
+                if await self._is_dead(name):
+                    await self._remove_orphan(name)
 
     async def _try(self, name: str) -> Found | None:
         config, provider = self._config, self._provider

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from treadle_sandbox import errors
@@ -26,6 +27,8 @@ _POLL = 0.02
 _SIGNALS = ((signal.SIGTERM, 0.2), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0))
 """The first lets a server end when it has no lease, the second also when it has."""
 _LOG_TAIL = 2000
+_BIRTH = 10.0
+"""Seconds in which another driver must have noted the process that it started."""
 
 
 class ProcessProvider:
@@ -144,7 +147,7 @@ class ProcessProvider:
         """Return how a server ended and the end of its log; None while it runs."""
         folder = self._servers / name
         child = self._children.get(name)
-        if child is None and not (folder / "process").exists():
+        if child is None and not (folder / "process").exists() and _age(folder) < _BIRTH:
             return None
         if (child is None or child.returncode is None) and self._find_process(folder) is not None:
             return None
@@ -173,6 +176,14 @@ def _search(folder: Path) -> int | None:
             if wanted in (path / "cmdline").read_bytes().split(b"\0"):
                 return int(path.name)
     return None
+
+
+def _age(folder: Path) -> float:
+    """Return the seconds since the last entry of a folder came; 0 when it is gone."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _environment() -> dict[str, str]:

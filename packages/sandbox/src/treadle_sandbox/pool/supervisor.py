@@ -82,6 +82,7 @@ class Supervisor:
                 await asyncio.gather(*(life.settle() for life in self.lives.values()))
                 for task in self._tasks:
                     task.cancel()
+            await self._discovery.sweep()
         finally:
             self._stopping = True
             self.refuse(lambda: errors.BackendStateError("the pool is closed"))
