@@ -66,6 +66,40 @@ def test_a_killed_supervisor_costs_one_command_alone(level):
     run(level, work)
 
 
+def test_idle_supervisors_and_shells_may_be_killed(level):
+    async def work(lease):
+        if lease.isolation == Isolation.PROCESS:
+            pytest.skip("a process of this level reaches the user's own")
+        session = await lease.session()
+        for _ in range(3):
+            both = [lease.exec(["sleep", "0.2"]) for _ in range(2)]
+            assert [result.exit_code for result in await asyncio.gather(*both)] == [0, 0]
+            assert (await lease.exec(["sh", "-c", "kill -9 -1"])).exit_code in (0, 137)
+            assert (await lease.exec(["echo", "on"])).stdout == b"on\n"
+            assert (await session.run("echo on")).stdout == b"on\n"
+
+    run(level, work)
+
+
+def test_a_cancelled_write_leaves_the_job_usable(level):
+    async def work(lease):
+        job = await lease.start(["sh", "-c", "read line; echo $line; sleep 60"])
+        writing = asyncio.create_task(job.write(b"first\n" + bytes(1 << 20)))
+        assert (await job.read(wait=20)).data == b"first\n"
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(writing, 5)
+        waiting = asyncio.create_task(job.wait())
+        await asyncio.wait({waiting}, timeout=0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, 5)
+        await job.kill()
+        assert (await job.wait(20)).exit_code == 137
+
+    run(level, work)
+
+
 def test_a_supervisor_shows_its_pipes_to_no_command(level):
     async def work(lease):
         script = "ls /proc/$PPID/fd && echo readable; ls /proc/1/fd && echo readable"

@@ -15,7 +15,7 @@ from treadle_sandbox.slot import frames
 _MODULES = (
     *("linux", "seccomp", "frames", "output", "streams", "files", "processes", "confine"),
     *("grants", "rights", "loop", "supervisors", "commands", "shells", "sessions"),
-    *("background", "archives", "workers", "wayout", "agent", "main"),
+    *("jobs", "background", "archives", "workers", "wayout", "agent", "main"),
     *("mounts", "notes", "layer", "template", "volume", "shelf", "users", "birth", "keeper"),
     "guard",
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 from treadle_sandbox.slot import frames, processes
 from treadle_sandbox.slot.commands import status_to_code
+from treadle_sandbox.slot.jobs import BackgroundJob, Waiter
 from treadle_sandbox.slot.loop import WRITE, Loop
 from treadle_sandbox.slot.streams import Stream
 from treadle_sandbox.slot.supervisors import NO_WORKDIR, REPORT, Supervisor
@@ -23,48 +24,6 @@ _DRAIN_MOST = 1 << 20
 _KEPT_MOST = 64
 _JOBS_MOST = 10_000
 _SOON = 0.002
-
-
-class Waiter:
-    """A request that is answered when something happens to its job, or at its deadline."""
-
-    __slots__ = ("deadline", "expire", "request")
-
-    def __init__(self, request: "dict[str, Any]", seconds: float, expire: Any) -> None:
-        self.request = request
-        self.deadline = time.monotonic() + seconds
-        self.expire = lambda: expire(self)
-
-
-class BackgroundJob:
-    """One background job."""
-
-    def __init__(self, name: str, request: "dict[str, Any]", supervisor: Supervisor) -> None:
-        self.name = name
-        self.supervisor = supervisor
-        keep = request["keep"]
-        self.streams = {
-            "stdout": Stream(supervisor.output, keep),
-            "stderr": Stream(supervisor.errors, keep),
-        }
-        self.started = time.monotonic()
-        self.ended: float | None = None
-        self.deadline = self.started + request["timeout"]
-        self.code = 0
-        self.timed_out = False
-        self.killed = False
-        self.waiters: list[Waiter] = []
-        self.input = -1
-        self.writes: list[tuple[int, memoryview, bool]] = []
-        self.expire: Any = None
-
-    def describe(self) -> bytes:
-        """Return its state as a line of numbers after its name."""
-        seconds = (self.ended or time.monotonic()) - self.started
-        sizes = [stream.end for stream in self.streams.values()]
-        running = int(self.ended is None)
-        numbers = (running, self.code, int(self.timed_out), *sizes, int(seconds * 1e6))
-        return f"{self.name} {' '.join(map(str, numbers))}\n".encode()
 
 
 class Background:
@@ -277,10 +236,16 @@ class Background:
         self._end(job)
 
     def cancel(self, number: int) -> None:
-        """Forget a request that waits."""
+        """Forget a request that waits, or end the job that it started."""
+        started = self._jobs.get(str(number))
+        if started is not None:
+            self._end(started)
         for job in self._jobs.values():
             for waiter in [one for one in job.waiters if one.request["id"] == number]:
                 self._reply(job, waiter)
+            for write in [one for one in job.writes if one[0] == number]:
+                job.writes.remove(write)
+                self._loop.answer(frames.encode_reply(number))
 
     def _end(self, job: BackgroundJob) -> None:
         if job.killed or job.ended is not None:

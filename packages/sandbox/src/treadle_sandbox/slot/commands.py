@@ -85,15 +85,25 @@ class Commands:
         user = request["user"]
         command = Command(request)
         command.expire = lambda: self._expire(command)
-        idle = self._idle.get(user)
-        if idle and not command.input and len(request["command"]) <= REQUEST_MOST:
-            command.supervisor = idle.pop()
-            command.supervisor.send(request["command"])
-        else:
+        if not self._reuse(command, request["command"], user):
             self._fork(command, request["command"], user)
         self._running[command.number] = command
         self._attach(command)
         self._loop.time(command)
+
+    def _reuse(self, command: Command, request: bytes, user: str) -> bool:
+        """Give the command to an idle supervisor; return whether one took it."""
+        idle = self._idle.get(user)
+        while idle and not command.input and len(request) <= REQUEST_MOST:
+            command.supervisor = idle.pop()
+            try:
+                command.supervisor.send(request)
+            except OSError:
+                # A command of the same user has killed it.
+                _discard(command.supervisor)
+            else:
+                return True
+        return False
 
     def _fork(self, command: Command, request: bytes, user: str) -> None:
         source, feed = os.pipe() if command.input else (self._null, -1)
@@ -211,7 +221,11 @@ class Commands:
         for command in list(self._running.values()):
             self._end(command)
         for supervisor in [one for pool in self._idle.values() for one in pool]:
-            supervisor.close()
-            for descriptor in (supervisor.output, supervisor.errors, supervisor.report):
-                os.close(descriptor)
+            _discard(supervisor)
         self._idle.clear()
+
+
+def _discard(supervisor: Supervisor) -> None:
+    supervisor.close()
+    for descriptor in (supervisor.output, supervisor.errors, supervisor.report):
+        os.close(descriptor)

@@ -21,18 +21,19 @@ class Loop:
     def __init__(self, control: int) -> None:
         self._control = control
         self._answers = bytearray()
-        self._watched: dict[int, tuple[Any, Any]] = {}
+        self._watched: dict[int, tuple[Any, Any, int]] = {}
+        self._round = 0
         self._poll = select.poll()
         self._timed: dict[Any, None] = {}
 
     def watch(self, descriptor: int, handler: Any, subject: Any, events: int = READ) -> None:
         """Call `handler(subject)` whenever the descriptor is ready."""
-        self._watched[descriptor] = (handler, subject)
+        self._watched[descriptor] = (handler, subject, self._round)
         self._poll.register(descriptor, events)
 
     def change(self, descriptor: int, handler: Any, subject: Any) -> None:
         """Give a watched descriptor another handler."""
-        self._watched[descriptor] = (handler, subject)
+        self._watched[descriptor] = (handler, subject, self._watched[descriptor][2])
 
     def leave(self, descriptor: int) -> None:
         """Stop watching, if it is watched."""
@@ -101,13 +102,16 @@ class Loop:
         self._poll.register(self._control, READ)
         control, watched, poll = self._control, self._watched, self._poll.poll
         while True:
-            for descriptor, events in poll(self._wait()):
+            ready = poll(self._wait())
+            self._round += 1
+            for descriptor, events in ready:
                 if descriptor == control:
                     if not self._talk(events, receive):
                         return
                 else:
                     found = watched.get(descriptor)
-                    if found is not None:
+                    # A number that was closed and taken again meanwhile has its turn next time.
+                    if found is not None and found[2] != self._round:
                         found[0](found[1])
             if self._timed:
                 self._expire()

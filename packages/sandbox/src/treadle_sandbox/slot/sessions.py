@@ -77,6 +77,10 @@ class Sessions:
             self._loop.answer(frames.encode_reply(request["id"], error=frames.NO_JOB))
             return
         shell, flags = self._shells.get(name), 0
+        if shell is not None:
+            # It may have died since the last call.
+            self._learn_of_end(shell)
+            shell = self._shells.get(name)
         if shell is None:
             shell, flags = self._start(name), frames.RESTARTED
         call = Call(request)
