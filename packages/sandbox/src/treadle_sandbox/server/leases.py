@@ -188,15 +188,17 @@ class LeaseBook:
     async def sweep(self) -> None:
         """End the leases that are overdue."""
         now = time.monotonic()
-        for held in self.all():
-            why = held.overdue(now)
-            if why is not None:
-                self.expired += 1
-                await self.close(held.id, why)
+        overdue = [(held.id, held.overdue(now)) for held in self.all()]
+        async with asyncio.TaskGroup() as group:
+            for name, why in overdue:
+                if why is not None:
+                    self.expired += 1
+                    group.create_task(self.close(name, why))
 
     async def aclose(self) -> None:
         """End every lease and every creation."""
         self.draining = True
         await self.creations.aclose()
-        for held in self.all():
-            await self.close(held.id)
+        async with asyncio.TaskGroup() as group:
+            for held in self.all():
+                group.create_task(self.close(held.id))
