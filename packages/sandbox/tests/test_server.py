@@ -1,9 +1,12 @@
 """What a server demands and promises, over real connections to real processes."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sys
+import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ import pytest
 
 from treadle_sandbox import LocalBackend, errors
 from treadle_sandbox.errors import ConfigError
+from treadle_sandbox.remote import RemoteBackend
 from treadle_sandbox.server import Server, ServerOptions
 from treadle_sandbox.testing import FakeBackend
 from treadle_sandbox.testing.server import ServerProcess
@@ -473,3 +477,35 @@ def test_archives_go_in_and_out(place):
         await place.ask("DELETE", base)
 
     place.runner.run(run())
+
+
+def test_slots_of_an_image_root_do_not_see_the_token_file(tmp_path):
+    async def run():
+        with tempfile.NamedTemporaryFile(dir=Path.home(), prefix=".sandbox-token-") as file:
+            file.write(b"token-of-a-file")
+            file.flush()
+            Path(file.name).chmod(0o644)
+            words = ("serve", "--port", "0", "--port-file", str(tmp_path / "port"), "--slots", "1")
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "treadle_sandbox", *words),
+                *("--root", "image", "--token-file", file.name),
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                ended = asyncio.ensure_future(process.wait())
+                await until(lambda: ended.done() or (tmp_path / "port").exists(), 30)
+                if ended.done():
+                    pytest.skip((await process.stderr.read()).decode()[-300:])
+                address = (tmp_path / "port").read_text().strip()
+                remote = RemoteBackend(f"http://{address}", token="token-of-a-file")
+                async with remote as backend, await backend.lease() as lease:
+                    seen = await lease.exec(["cat", file.name])
+                    assert b"token-of-a-file" not in seen.stdout
+                    root = await lease.exec(["ls", "/"])
+                    assert b"usr" in root.stdout, root
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                await process.wait()
+
+    asyncio.run(run())

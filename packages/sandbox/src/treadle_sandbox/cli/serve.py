@@ -140,6 +140,8 @@ def _local_settings(options: argparse.Namespace) -> dict[str, Any]:
         settings["allow_root"] = True
     if options.root is not None:
         settings["root"] = options.root
+    if options.root == "image" and options.token_file is not None:
+        settings["hidden"] = [options.token_file.absolute()]
     if options.limit:
         settings["limits"] = _limits(options.limit)
     if options.env:

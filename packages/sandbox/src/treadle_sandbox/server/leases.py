@@ -7,6 +7,7 @@ epoch: calls of the holder before are refused from then on. Names of ended lease
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from treadle_sandbox.server.calls import Calls
 from treadle_sandbox.server.options import ServerOptions
 
 _REMEMBERED = 20_000
+_LOG = logging.getLogger("treadle_sandbox.server")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,15 +190,22 @@ class LeaseBook:
     async def sweep(self) -> None:
         """End the leases that are overdue."""
         now = time.monotonic()
-        for held in self.all():
-            why = held.overdue(now)
-            if why is not None:
-                self.expired += 1
-                await self.close(held.id, why)
+        found = [(held.id, held.overdue(now)) for held in self.all()]
+        overdue = {name: why for name, why in found if why is not None}
+        self.expired += len(overdue)
+        await self._close_all(overdue)
+
+    async def _close_all(self, reasons: Mapping[str, str | None]) -> None:
+        """End leases together; one that fails to end is logged and doesn't stop the others."""
+        work = [self.close(name, why) for name, why in reasons.items()]
+        for name, failure in zip(
+            reasons, await asyncio.gather(*work, return_exceptions=True), strict=True
+        ):
+            if failure is not None:
+                _LOG.error("lease %s couldn't be ended: %r", name, failure)
 
     async def aclose(self) -> None:
         """End every lease and every creation."""
         self.draining = True
         await self.creations.aclose()
-        for held in self.all():
-            await self.close(held.id)
+        await self._close_all({held.id: None for held in self.all()})
