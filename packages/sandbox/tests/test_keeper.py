@@ -101,13 +101,16 @@ def test_a_killed_keeper_takes_every_slot_along_and_is_replaced(options, which):
 
 
 def test_nothing_of_slots_is_mounted_on_the_host(options):
+    def find_ours() -> list[str]:
+        rows = Path("/proc/self/mountinfo").read_text().splitlines()
+        return [row for row in rows if " treadle " in row or "/workspace " in row]
+
     async def main():
-        mounts = Path("/proc/self/mountinfo").read_text()
         async with backend_at(Isolation.NAMESPACES, **options) as backend:
             lease = await backend.lease()
             async with lease, (await lease.fork(1))[0]:
-                assert Path("/proc/self/mountinfo").read_text() == mounts
-        assert Path("/proc/self/mountinfo").read_text() == mounts
+                assert not find_ours()
+        assert not find_ours()
 
     asyncio.run(main())
 
@@ -238,3 +241,17 @@ def test_a_whole_image_may_lie_below_the_root(options, tmp_path):
             await backend.aclose()
 
     asyncio.run(main())
+
+
+def test_a_narrow_umask_of_the_host_does_not_close_the_slot(options):
+    async def main():
+        backend = backend_at(Isolation.NAMESPACES, **options)
+        async with backend, await backend.lease() as lease:
+            result = await lease.exec(["sh", "-c", "umask; ls / /etc > /dev/null && pwd"])
+            assert result.stdout == b"0022\n/workspace\n", result
+
+    before = os.umask(0o077)
+    try:
+        asyncio.run(main())
+    finally:
+        os.umask(before)

@@ -20,7 +20,7 @@ from treadle_sandbox.pool.backend import PoolBackend
 from treadle_sandbox.testing import CHECKS, run_check
 from treadle_sandbox.toolbackend import ToolBackend
 
-pytest.importorskip("aiohttp", reason="needs the extra `client`")
+pytest.importorskip("uvicorn", reason="needs the extra `server`")
 pytest.importorskip("fastapi", reason="needs the extra `server`")
 
 DRIVER = """

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,10 @@ from treadle_sandbox import (
     ConfigError,
     InvalidCommandError,
     Isolation,
-    LeaseClosedError,
     LeaseExpiredError,
     ServerError,
     SlotLostError,
+    SnapshotNotFoundError,
     UnauthorizedError,
 )
 from treadle_sandbox.remote import RemoteBackend
@@ -215,81 +216,128 @@ def test_a_job_is_fed_followed_and_found_by_another_client(place):
 
 def test_a_dead_server_is_a_lost_slot():
     async def run():
-        async with ServerProcess("--min-isolation", "auto", slots=2) as server:
-            async with server.backend() as backend:
-                lease = await backend.lease()
-                running = asyncio.create_task(lease.exec(["sleep", "60"]))
-                await until(lambda: backend.statistics().running == 1)
-                await server.kill()
-                with pytest.raises(SlotLostError):
-                    await running
-                with pytest.raises(SlotLostError):
-                    await lease.exec(["true"])
-                with pytest.raises(ServerError):
-                    await backend.lease(timeout=0.1)
-                with pytest.raises(ServerError):
-                    await backend.health()
-                await lease.aclose()
+        async with (
+            ServerProcess("--min-isolation", "auto", slots=2) as server,
+            server.backend() as backend,
+        ):
+            lease = await backend.lease()
+            running = asyncio.create_task(lease.exec(["sleep", "60"]))
+            await until(lambda: backend.statistics().running == 1)
+            await server.kill()
+            with pytest.raises(SlotLostError):
+                await running
+            with pytest.raises(SlotLostError):
+                await lease.exec(["true"])
+            with pytest.raises(ServerError):
+                await backend.lease(timeout=0.1)
+            with pytest.raises(ServerError):
+                await backend.health()
+            await lease.aclose()
 
     asyncio.run(run())
 
 
 def test_a_killed_server_leaves_no_process():
     async def run():
-        async with ServerProcess("--min-isolation", "auto", slots=2) as server:
-            async with server.backend() as backend:
-                lease = await backend.lease()
-                job = asyncio.create_task(lease.exec(["sleep", "54321.5"]))
-                await until(lambda: find_processes("54321.5"))
-                await server.kill()
-                await until(lambda: not find_processes("54321.5"))
-                await asyncio.gather(job, return_exceptions=True)
+        async with (
+            ServerProcess("--min-isolation", "auto", slots=2) as server,
+            server.backend() as backend,
+        ):
+            lease = await backend.lease()
+            job = asyncio.create_task(lease.exec(["sleep", "54321.5"]))
+            await until(lambda: find_processes("54321.5"))
+            await server.kill()
+            await until(lambda: not find_processes("54321.5"))
+            await asyncio.gather(job, return_exceptions=True)
 
     asyncio.run(run())
 
 
 def find_processes(word):
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-                if word.encode() in file.read().split(b"\0"):
-                    found.append(name)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if word.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(folder.name)
     return found
 
 
 def test_a_server_started_anew_has_lost_the_leases():
     async def run():
-        async with ServerProcess("--min-isolation", "auto", slots=2) as first:
-            async with first.backend() as backend:
-                lease = await backend.lease()
-                await first.kill()
-                port = first.address.rpartition(":")[2]
-                again = ServerProcess(
-                    "--min-isolation", "auto", "--port", port, slots=2, token=first.token
-                )
-                async with again:
-                    with pytest.raises(SlotLostError, match="anew"):
-                        await lease.exec(["true"])
-                    async with await backend.lease() as new:
-                        assert (await new.exec(["true"])).exit_code == 0
+        async with (
+            ServerProcess("--min-isolation", "auto", slots=2) as first,
+            first.backend() as backend,
+        ):
+            lease = await backend.lease()
+            await first.kill()
+            port = first.address.rpartition(":")[2]
+            again = ServerProcess(
+                "--min-isolation", "auto", "--port", port, slots=2, token=first.token
+            )
+            async with again:
+                with pytest.raises(SlotLostError, match="anew"):
+                    await lease.exec(["true"])
+                async with await backend.lease() as new:
+                    assert (await new.exec(["true"])).exit_code == 0
 
     asyncio.run(run())
 
 
 def test_a_stopped_server_meets_the_deadline_of_the_call():
     async def run():
-        async with ServerProcess("--min-isolation", "auto", slots=2) as server:
-            async with server.backend(answer_timeout=1.0) as backend:
-                lease = await backend.lease()
-                server.send_signal(signal.SIGSTOP)
-                try:
-                    with pytest.raises(ServerError, match="no answer"):
-                        await backend.health()
-                    with pytest.raises(SlotLostError, match="no answer"):
-                        await lease.exec(["true"], timeout=0.1)
-                finally:
-                    server.send_signal(signal.SIGCONT)
-                assert (await backend.health()).status == "ready"
+        async with (
+            ServerProcess("--min-isolation", "auto", slots=2) as server,
+            server.backend(answer_timeout=1.0) as backend,
+        ):
+            lease = await backend.lease()
+            server.send_signal(signal.SIGSTOP)
+            try:
+                with pytest.raises(ServerError, match="no answer"):
+                    await backend.health()
+                with pytest.raises(SlotLostError, match="no answer"):
+                    await lease.exec(["true"], timeout=0.1)
+            finally:
+                server.send_signal(signal.SIGCONT)
+            assert (await backend.health()).status == "ready"
 
     asyncio.run(run())
+
+
+def test_snapshots_and_forks_carry_files(place):
+    async def run():
+        if not place.backend.capabilities.snapshots:
+            pytest.skip("this level has no snapshots")
+        async with await place.backend.lease() as lease:
+            await lease.write_file("file", b"1")
+            taken = await lease.snapshot()
+            await lease.write_file("file", b"2")
+            forks = await lease.fork(2)
+            for fork in forks:
+                assert await fork.read_file("file") == b"2"
+                await fork.aclose()
+            await lease.restore(taken)
+            assert await lease.read_file("file") == b"1"
+        async with await place.backend.lease(snapshot=taken) as lease:
+            assert await lease.read_file("file") == b"1"
+        await place.backend.discard(taken)
+        with pytest.raises(SnapshotNotFoundError):
+            await place.backend.discard(taken)
+        with pytest.raises(SnapshotNotFoundError):
+            await place.backend.lease(snapshot=taken)
+
+    place.runner.run(run())
+
+
+def test_a_fork_that_is_cancelled_leaves_no_lease(place):
+    async def run():
+        if not place.backend.capabilities.snapshots:
+            pytest.skip("this level has no snapshots")
+        async with await place.backend.lease() as lease:
+            task = asyncio.create_task(lease.fork(4, timeout=30))
+            await asyncio.wait({task}, timeout=0.3)
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert (await place.backend.health()).leased == 1
+
+    place.runner.run(run())

@@ -80,7 +80,7 @@ def test_what_is_no_result_is_a_server_error(body):
 def test_every_field_of_a_result_is_sent():
     names = {field.name for field in dataclasses.fields(ExecResult)}
     sent = ExecResult(
-        **{name: 0 for name in names - {"isolation", "stdout", "stderr"}},
+        **dict.fromkeys(names - {"isolation", "stdout", "stderr"}, 0),
         stdout=b"",
         stderr=b"",
         isolation=Isolation.PROCESS,

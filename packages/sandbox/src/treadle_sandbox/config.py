@@ -203,6 +203,11 @@ class DockerConfig(PoolConfig):
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     runtime: str | None = None
     """An engine's runtime by name, for example `runsc`."""
+    capabilities: tuple[str, ...] = ("SYS_ADMIN", "NET_ADMIN")
+    """What the server may do in its container, by Docker's names; slots have none of it. With these
+    two, slots begin with the whole image. With none, user namespaces build them, and they see the
+    image's system folders alone.
+    """
     seccomp_profile: Path | None = None
     """Replaces the shipped profile, which lets the server build namespaces."""
 

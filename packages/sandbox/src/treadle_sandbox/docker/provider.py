@@ -3,8 +3,8 @@
 Containers carry labels by which another driver finds them. Their server listens on a port that the
 engine publishes on one address of this machine. The options let the server build namespaces: our
 own system call profile (what containers are refused, apart from namespaces and mounts) and an
-unmasked /proc, without which no slot can have a /proc of its own. No capability is added, and never
-`--privileged`.
+unmasked /proc, without which no slot can have a /proc of its own; and the capabilities of the
+configuration, which the server uses to build slots and no slot has. Never `--privileged`.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ _PORT = 8717
 _POOL, _NAME = "treadle.pool", "treadle.name"
 _LOG_TAIL = 2_000
 _PORT_SECONDS = 10.0
+_IMAGE_NEEDS = frozenset({"SYS_ADMIN", "NET_ADMIN"})
 
 
 class DockerProvider:
@@ -78,6 +79,7 @@ class DockerProvider:
         config, api = self._config, self._engine.api
         host: dict[str, Any] = api.create_host_config(
             port_bindings={_PORT: (config.publish_address, None)},
+            cap_add=list(config.capabilities),
             security_opt=[f"seccomp={self._profile}", "apparmor=unconfined"],
             mem_limit=f"{config.memory_mb}m" if config.memory_mb else None,
             nano_cpus=int(config.cpus * 1e9) if config.cpus else None,
@@ -88,7 +90,9 @@ class DockerProvider:
         )
         # What the command line calls `systempaths=unconfined`; the SDK has no word for it.
         host |= {"MaskedPaths": [], "ReadonlyPaths": []}
-        serve = ("serve", "--host", "0.0.0.0", "--port", str(_PORT), "--root", "image")
+        # An overlay over the container's root, some of whose mounts a user namespace can't lift.
+        root = "image" if set(config.capabilities) >= _IMAGE_NEEDS else "minimal"
+        serve = ("serve", "--host", "0.0.0.0", "--port", str(_PORT), "--root", root)
         api.create_container(
             config.image,
             name=name,

@@ -64,7 +64,7 @@ class KeptSlot:
             if not note["error"]:
                 raise SlotLostError("the slot died; take a new lease")
             raise SlotFileError(note["error"], f"no snapshot: {note['message']}")
-        name = f"{id(self._keeper):x}-{note['snapshot']}"
+        name = f"{self._keeper.name}-{note['snapshot']}"
         return Snapshot(id=name, bytes=note["bytes"], files=note["files"])
 
     async def stop(self) -> bool:
@@ -153,7 +153,7 @@ class KeptSlots:
 
     def _number(self, keeper: Keeper, snapshot: Snapshot) -> int:
         owner, _, number = snapshot.id.partition("-")
-        if owner != f"{id(keeper):x}" or not number.isdigit():
+        if owner != keeper.name or not number.isdigit():
             raise SnapshotNotFoundError(
                 f"no snapshot {snapshot.id!r} in this backend; it was discarded, or lost when the "
                 "backend had to start its keeper again"

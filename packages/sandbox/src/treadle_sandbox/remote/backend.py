@@ -163,9 +163,7 @@ class RemoteBackend:
         self._leases[lease.id] = lease
         return lease
 
-    async def _fork(
-        self, lease: RemoteLease, count: int, timeout: float
-    ) -> tuple[RemoteLease, ...]:
+    async def _fork(self, calls: LeaseCalls, count: int, timeout: float) -> tuple[RemoteLease, ...]:
         if count < 1:
             raise errors.InvalidCommandError(f"count is {count}: fork makes one lease or more")
         names = [secrets.token_hex(16) for _ in range(count)]
@@ -176,15 +174,16 @@ class RemoteBackend:
             "owner": self._owner,
         }
         try:
-            target, limit = f"/v1/leases/{lease.id}/fork", max(timeout, 0.0) + _SLOT_START
-            reply = await self._call(b"POST", target, wish, timeout=limit)
-        except (asyncio.CancelledError, errors.ServerError):
-            for name in names:
-                await finish(self._end(name))
+            limit = max(timeout, 0.0) + _SLOT_START
+            told = read_json(await calls.post_json("/fork", wish, timeout=limit))
+        except (asyncio.CancelledError, errors.ServerError, errors.SlotLostError):
+            await finish(self._end_all(names))
             raise
-        leases = tuple(self._hold(told) for told in read_json(reply))
         self._counters.leases += count
-        return leases
+        return tuple(self._hold(one) for one in told)
+
+    async def _end_all(self, names: list[str]) -> None:
+        await asyncio.gather(*(self._end(name) for name in names))
 
     async def _drop(self, lease: RemoteLease) -> None:
         try:

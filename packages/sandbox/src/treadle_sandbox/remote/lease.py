@@ -32,7 +32,7 @@ class RemoteLease:
         told: Mapping[str, Any],
         *,
         drop: "Callable[[RemoteLease], Awaitable[None]]",
-        fork: "Callable[[RemoteLease, int, float], Awaitable[tuple[RemoteLease, ...]]]",
+        fork: "Callable[[LeaseCalls, int, float], Awaitable[tuple[RemoteLease, ...]]]",
         counters: Counters,
     ) -> None:
         self._calls = calls
@@ -182,8 +182,7 @@ class RemoteLease:
 
     async def fork(self, count: int, *, timeout: float = 30.0) -> "tuple[RemoteLease, ...]":
         """Return `count` new leases whose files are as they are here now; all or none."""
-        self._open()
-        return await self._fork(self, count, timeout)
+        return await self._fork(self._open(), count, timeout)
 
     async def renew(self, seconds: float) -> float:
         """Let the lease live `seconds` from now; return the seconds that hold."""

@@ -23,6 +23,7 @@ def run(config: "dict[str, Any]") -> None:
     """Start the keeper and wait for its end; never returns."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+    os.umask(0o022)
     try:
         if config["rights"] == "single":
             confine.enter_user(0)

@@ -21,8 +21,8 @@ from treadle_sandbox.slot.layer import Copy
 from treadle_sandbox.slot.shelf import Shelf
 from treadle_sandbox.slot.users import UserNamespaces
 
-_LAZY_BYTES = 4 << 20
-_INLINE_BYTES = 256 << 10
+_LAZY_BYTES, _LAZY_FILES = 4 << 20, 2000
+_INLINE_BYTES, _INLINE_FILES = 256 << 10, 200
 _TOLD, _KILLED = 1, 2
 
 
@@ -156,7 +156,7 @@ class Keeper:
         volume.make(number, room, self._config["files_count"] + 1000)
         self._shelf.open(number, chain if self._layered else (), snapshot=True)
         shift = -self._users.shift(request["index"])
-        if volume.used(source) <= _INLINE_BYTES:
+        if volume.is_small(source, _INLINE_BYTES, _INLINE_FILES):
             if not self._copy(request, source, number, shift):
                 self._drop(self._shelf.discard(number))
             return
@@ -221,7 +221,7 @@ def _prepare_process() -> None:
 
 def _is_large(number: int) -> bool:
     try:
-        return volume.used(number) > _LAZY_BYTES
+        return not volume.is_small(number, _LAZY_BYTES, _LAZY_FILES)
     except OSError:
         return False
 

@@ -2,9 +2,6 @@
 behind.
 """
 
-# pathlib would double the start-up time of a slot.
-# ruff: noqa: PTH123
-
 import os
 import signal
 import sys
@@ -15,7 +12,7 @@ from treadle_sandbox.slot.agent import Agent
 from treadle_sandbox.slot.processes import IS_LINUX, adopt_orphans
 
 _CANNOT_CONFINE, _NOT_EMPTY = 70, 71
-_OOM_PREFERENCE = "500"
+_OOM_PREFERENCE = b"500"
 
 
 def run(config: "dict[str, Any]") -> None:
@@ -70,8 +67,9 @@ def _confine(config: "dict[str, Any]") -> bytes:
 def prefer_as_victim() -> None:
     """Have the kernel end commands of a slot before anything of the host when memory runs out."""
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(_OOM_PREFERENCE)
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, _OOM_PREFERENCE)
+        os.close(score)
     except OSError:
         return
 

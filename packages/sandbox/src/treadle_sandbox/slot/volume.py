@@ -65,6 +65,12 @@ def remove(number: int) -> None:
             continue
 
 
+def is_small(number: int, room: int, files: int) -> bool:
+    """Whether copying or freeing a volume is a matter of a millisecond."""
+    found = os.statvfs(path(number))
+    return used(number) <= room and found.f_files - found.f_ffree <= files
+
+
 def used(number: int) -> int:
     """Return the bytes a volume takes."""
     found = os.statvfs(path(number))

@@ -60,7 +60,7 @@ class ServerProcess:
                 while not place.exists():
                     if self._process.returncode is not None:
                         raise ServerStartError(f"it ended with {self._process.returncode}")
-                    await asyncio.sleep(0.02)  # noqa: ASYNC110 - a file gives no event
+                    await asyncio.sleep(0.02)
         except BaseException:
             await self.stop()
             raise
