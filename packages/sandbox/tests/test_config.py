@@ -80,6 +80,7 @@ def test_a_profile_replaces_settings():
         ({"backend": "docker", "max_containers": 1, "max_sandboxes": 2}, "are the same setting"),
         ({"backend": "docker", "min_containers": 4, "max_containers": 2}, "above max_containers"),
         ({"backend": "docker", "quarantine_after": 9}, "above remove_after"),
+        ({"backend": "docker", "idle_exit": 9}, "twice that or more"),
         ({"backend": "docker", "pull": "often"}, "pull is 'often'"),
         ({"backend": "docker", "network": ["pypi.org"]}, "network: "),
         ({"backend": "docker", "limits": {"proceses": 1}}, "did you mean processes"),

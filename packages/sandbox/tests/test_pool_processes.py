@@ -32,6 +32,7 @@ async def main():
     config = ProcessConfig(
         name="test", state=Path(sys.argv[1]), min_isolation="auto", slots_per_container=2,
         max_containers=2, lease_lifetime=float(sys.argv[2]), idle_exit=float(sys.argv[3]),
+        health_check_interval=0.2,
     )
     async with backend_from_config(config) as pool:
         leases = [await pool.lease() for _ in range(3)]

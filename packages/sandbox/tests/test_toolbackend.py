@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from treadle_sandbox import errors
+from treadle_sandbox.config import LocalConfig, backend_from_config
 from treadle_sandbox.testing import FakeBackend
 from treadle_sandbox.testing.fake import outcome
 from treadle_sandbox.toolbackend import SlotState, ToolBackend
@@ -66,6 +67,9 @@ def test_a_failed_command_tells_its_status_and_streams():
         ("bash", {}, "command is None"),
         ("bash", {"command": "x", "timeout": -1}, "timeout is -1"),
         ("bash", {"command": "x", "require_sandbox": True}, "no boundary"),
+        ("tmux", {"action": "dance"}, "action is 'dance'"),
+        ("tmux", {"action": "capture"}, "no terminal was started"),
+        ("tmux", {"action": "start", "pane_width": 10}, "give 20 to 500"),
         ("write_file", {"path": "a", "content": "x" * 100_001}, "above 100000"),
     ],
 )
@@ -156,3 +160,30 @@ def test_artifacts_are_read_listed_and_archived():
             await tools.read_artifact(slot, "a.txt", encoding="hex")
 
     scenario(test)
+
+
+def test_a_terminal_is_driven_by_keys():
+    async def run():
+        config = LocalConfig(slots=1, min_isolation="auto")
+        async with ToolBackend(backend_from_config(config)) as tools:
+            slot = await tools.acquire("one")
+            batch = [
+                {"action": "start", "pane_width": 100, "pane_height": 30},
+                {"action": "send_keys", "keys": ["echo $((6 * 7))", "Enter"], "block": True},
+                {"action": "send_keys", "keys": "cat\n", "min_wait_s": 0.2},
+                {"action": "send_keys", "keys": ["C-c"], "block": True, "max_wait_s": 5},
+                {"action": "capture", "capture_entire": True},
+                {"action": "stop"},
+                {"action": "capture"},
+                {"action": "start"},
+                {"action": "send_keys", "keys": "exit\n", "block": True},
+            ]
+            results = await tools.execute_batch([(slot, "tmux", words) for words in batch])
+            if "no tmux in the slot" in results[0].error:
+                pytest.skip(results[0].error)
+            assert [result.success for result in results] == [*[True] * 6, False, True, False]
+            assert slot.state is SlotState.ACQUIRED
+            assert "42" in results[1].output.splitlines()
+            assert "^C" in results[4].output
+
+    asyncio.run(run())

@@ -159,6 +159,11 @@ class PoolConfig(SlotConfig):
                 f"min_containers is {self.min_containers}, above max_containers, which is "
                 f"{self.max_containers}"
             )
+        if 0 < self.idle_exit < 2 * self.health_check_interval:
+            raise ConfigError(
+                f"idle_exit is {self.idle_exit:g}: servers hear of their driver every "
+                f"{self.health_check_interval:g} s (health_check_interval); give twice that or more"
+            )
         if self.quarantine_after > self.remove_after:
             raise ConfigError(
                 f"quarantine_after is {self.quarantine_after}, above remove_after, which is "

@@ -18,6 +18,7 @@ from typing import Any, Self
 from treadle_sandbox import artifacts, errors, toolcalls
 from treadle_sandbox.artifacts import ArtifactArchive, ArtifactContent, ArtifactList
 from treadle_sandbox.backend import Backend, Lease
+from treadle_sandbox.tmuxtool import TmuxTool
 from treadle_sandbox.toolcalls import ToolOutput
 
 ToolRequest = tuple["Slot", str, Mapping[str, Any]]
@@ -49,6 +50,11 @@ class Slot:
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     running: int = 0
     """Tool calls that run now."""
+    tmux: TmuxTool = field(init=False)
+    """Its terminal."""
+
+    def __post_init__(self) -> None:
+        self.tmux = TmuxTool(self.lease)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +156,11 @@ class ToolBackend:
         with self._executing(slot):
             try:
                 self._check(slot)
-                output = await toolcalls.run_tool(
-                    slot.lease, tool, arguments, timeout=timeout, policy=self._backend.capabilities
-                )
+                toolcalls.check_policy(arguments, self._backend.capabilities)
+                if tool == "tmux":
+                    output = await slot.tmux.run(arguments, timeout)
+                else:
+                    output = await toolcalls.run_tool(slot.lease, tool, arguments, timeout=timeout)
             except errors.SandboxError as error:
                 if isinstance(error, errors.SlotLostError | errors.LeaseExpiredError):
                     slot.state = SlotState.ERROR

@@ -26,22 +26,26 @@ class ToolOutput:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+def check_policy(arguments: Mapping[str, Any], policy: Capabilities) -> None:
+    """Raise UnsupportedError for a call that asks for an isolation that the backend lacks."""
+    if arguments.get("allow_network") is False and policy.network:
+        raise errors.UnsupportedError("allow_network is false, but these slots have a network")
+    if arguments.get("require_sandbox") and policy.isolation is Isolation.PROCESS:
+        raise errors.UnsupportedError("require_sandbox is true, but these slots have no boundary")
+
+
 async def run_tool(
-    lease: Lease, tool: str, arguments: Mapping[str, Any], *, timeout: float, policy: Capabilities
+    lease: Lease, tool: str, arguments: Mapping[str, Any], *, timeout: float
 ) -> ToolOutput:
     """Run one tool call.
 
     Raises:
         InvalidCommandError: an unknown tool, or an argument that is missing or of the wrong kind.
-        UnsupportedError: the call asks for an isolation that the backend doesn't have.
     """
     run = _TOOLS.get(tool)
     if run is None:
-        raise errors.InvalidCommandError(f"no tool {tool!r}: use one of {', '.join(_TOOLS)}")
-    if arguments.get("allow_network") is False and policy.network:
-        raise errors.UnsupportedError("allow_network is false, but these slots have a network")
-    if arguments.get("require_sandbox") and policy.isolation is Isolation.PROCESS:
-        raise errors.UnsupportedError("require_sandbox is true, but these slots have no boundary")
+        known = ", ".join((*_TOOLS, "tmux"))
+        raise errors.InvalidCommandError(f"no tool {tool!r}: use one of {known}")
     return await run(lease, arguments, timeout)
 
 
