@@ -45,6 +45,7 @@ install() {
 configure() { # it looks below the prefix it is found in, which is root/usr
     ln -sfn ../etc "$place/root/usr/etc"
     ln -sfn ../var "$place/root/usr/var"
+    ln -sfn ../../var "$place/root/usr/lib/var" # where the containers are mounted meanwhile
     mkdir -p "$place/bin" "$place/root/var/lib/apptainer/mnt/session"
     ln -sf "$place/root/usr/bin/apptainer" "$place/bin/apptainer"
     ln -sf apptainer "$place/bin/singularity"

@@ -27,6 +27,11 @@ _STOP_SECONDS = 10
 _INSIDE = "/run/treadle-server"
 _LOG_TAIL = 2_000
 _POLL = 0.05
+_CAPABILITIES = (
+    *("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"),
+    *("CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_MKNOD", "CAP_SYS_CHROOT"),
+)
+"""What root's server builds slots with; no slot has any."""
 
 
 class SingularityProvider:
@@ -95,7 +100,9 @@ class SingularityProvider:
         return ServerAddress(name=name, url=f"http://{address}", token=token)
 
     async def _start(self, name: str, token: str, place: Path) -> None:
-        serve = ("serve", "--host", "127.0.0.1", "--port", "0", "--root", "image")
+        # An overlay over the instance's root, some of whose mounts a user namespace can't lift.
+        root = "image" if _is_root() else "minimal"
+        serve = ("serve", "--host", "127.0.0.1", "--port", "0", "--root", root)
         options = (*serve, "--port-file", f"{_INSIDE}/address", *server_options(self._config))
         argv = (self._program, "instance", "start", *self._options(place), str(self._image), name)
         # Not an option of the command line, which everybody here can read.
@@ -109,12 +116,13 @@ class SingularityProvider:
 
     def _options(self, place: Path) -> list[str]:
         config = self._config
-        options = ["--containall", "--no-home", "--writable-tmpfs", "--dev-bind", "/dev:/dev"]
+        options = ["--containall", "--no-home", "--writable-tmpfs", "--bind", "/dev"]
         options += ["--bind", f"{place}:{_INSIDE}"]
         for bind in config.binds:
             options += ["--bind", bind]
         options += ["--memory", f"{config.memory_mb}M"] if config.memory_mb else []
         options += ["--cpus", f"{config.cpus:g}"] if config.cpus else []
+        options += ["--add-caps", ",".join(_CAPABILITIES)] if _is_root() else []
         options += ["--fakeroot"] if config.fakeroot else []
         options += ["--nv"] if config.nv else []
         return [*options, *config.options]
@@ -135,9 +143,9 @@ class SingularityProvider:
     async def remove(self, name: str) -> None:
         """Stop an instance, kindly at first, and delete its folder."""
         place = self._place(name)
-        if await self._find(name) is not None:
+        if (found := await self._find(name)) is not None:
             client = await asyncio.to_thread(_client)
-            instance = client.instance(name=name, start=False, quiet=True)
+            instance = client.instance(found["img"], name=name, start=False, quiet=True)
             await asyncio.to_thread(instance.stop, name=name, timeout=_STOP_SECONDS)
             if await self._find(name) is not None:
                 raise ServerError(f"instance {name} doesn't stop")
@@ -163,8 +171,12 @@ class SingularityProvider:
         return ServerAddress(name=name, url=f"http://{address}", token=token)
 
     async def failure(self, name: str) -> str | None:
-        """Return the end of a dead instance's log; None while it runs."""
-        if await self._find(name) is not None:
+        """Return the end of a dead instance's log; None while it runs.
+
+        An instance outlives its server: its first process stays, without children.
+        """
+        found = await self._find(name)
+        if found is not None and _has_children(int(found["pid"])):
             return None
         log = _read(self._place(name) / "log")
         text = _read(Path(log))[-_LOG_TAIL:].strip() if log else ""
@@ -178,6 +190,21 @@ class SingularityProvider:
             await self.remove(name)
         await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
         self._temporary = None
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _has_children(process: int) -> bool:
+    """Return whether a process has children; true when it can't be told."""
+    try:
+        lists = [task / "children" for task in Path(f"/proc/{process}/task").iterdir()]
+        return any(path.read_text(encoding="ascii") for path in lists)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _client() -> Any:
