@@ -164,7 +164,8 @@ done'
 """Reads names of calls; writes an exit code a line.
 
 Between calls the shell is in its POSIX mode, in which a function can't stand for `unset`, `eval` or
-`set`, and forgets functions of the names it uses: what a script redefines doesn't change its report.
+`set`, and forgets functions of the names it uses: what a script redefines doesn't change its
+report.
 """
 
 FRESH = """
