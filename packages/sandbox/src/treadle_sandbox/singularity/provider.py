@@ -144,9 +144,10 @@ class SingularityProvider:
         """Stop an instance, kindly at first, and delete its folder."""
         place = self._place(name)
         if (found := await self._find(name)) is not None:
+            patience = _STOP_SECONDS if _has_children(int(found["pid"])) else 1
             client = await asyncio.to_thread(_client)
             instance = client.instance(found["img"], name=name, start=False, quiet=True)
-            await asyncio.to_thread(instance.stop, name=name, timeout=_STOP_SECONDS)
+            await asyncio.to_thread(instance.stop, name=name, timeout=patience)
             if await self._find(name) is not None:
                 raise ServerError(f"instance {name} doesn't stop")
         log = _read(place / "log")
