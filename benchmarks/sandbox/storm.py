@@ -17,6 +17,7 @@ _DRIVERS = 2
 _SHARES = (("slot", 6), ("server", 3), ("driver", 1))
 _PAUSE = (0.05, 0.25)
 _END = 60.0
+_USE = 10.0
 
 
 class Drivers:
@@ -27,6 +28,7 @@ class Drivers:
         self._processes: list[subprocess.Popen[str]] = []
         self._readers: list[threading.Thread] = []
         self.rows: list[dict[str, Any]] = []
+        self._seen = 0
 
     def start(self) -> None:
         """Start one more."""
@@ -49,6 +51,13 @@ class Drivers:
     def numbers(self) -> list[int]:
         """Process ids."""
         return [process.pid for process in self._processes]
+
+    def wait_for_use(self) -> None:
+        """Return when a lease was used since the last call: kills must meet work, not starts."""
+        end = time.monotonic() + _USE
+        while len(self.rows) == self._seen and time.monotonic() < end:
+            time.sleep(0.01)
+        self._seen = len(self.rows)
 
     def kill(self, chosen: random.Random) -> None:
         """Kill one and start another in its place."""
@@ -79,31 +88,31 @@ def below(roots: list[int]) -> list[int]:
     return found[len(roots) :]
 
 
-def is_server(process: int) -> bool:
-    """Return whether a process is a sandbox server."""
+def is_server(process: int, state: Path) -> bool:
+    """Return whether a process is a sandbox server of this storm's pool."""
     try:
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return b"serve" in words and any(b"treadle" in word for word in words)
+    return b"serve" in words and any(word.startswith(bytes(state)) for word in words)
 
 
-def servers() -> list[int]:
-    """Return the process ids of all sandbox servers, also those whose driver died."""
+def servers(state: Path) -> list[int]:
+    """Return the process ids of the pool's servers, also those whose driver died."""
     numbers = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
-    return [number for number in numbers if is_server(number)]
+    return [number for number in numbers if is_server(number, state)]
 
 
-def strike(drivers: Drivers, chosen: random.Random) -> str:
+def strike(drivers: Drivers, chosen: random.Random, state: Path) -> str:
     """Kill something; return what it was, or nothing when there was nothing to kill."""
     names, shares = zip(*_SHARES, strict=True)
     kind = chosen.choices(names, shares)[0]
     if kind == "driver":
         drivers.kill(chosen)
         return kind
-    found = servers()
+    found = servers(state)
     if kind == "slot":
-        found = [process for process in below(found) if not is_server(process)]
+        found = [process for process in below(found) if not is_server(process, state)]
     if not found:
         return ""
     try:
@@ -123,7 +132,8 @@ def run(kills: int, chosen: random.Random) -> dict[str, Any]:
         shown = time.monotonic()
         while killed.total() < kills:
             time.sleep(chosen.uniform(*_PAUSE))
-            kind = strike(drivers, chosen)
+            drivers.wait_for_use()
+            kind = strike(drivers, chosen, Path(folder))
             if kind:
                 killed[kind] += 1
             if time.monotonic() - shown > 10:
@@ -131,7 +141,7 @@ def run(kills: int, chosen: random.Random) -> dict[str, Any]:
                 print(f"  {killed.total()} of {kills} kills", file=sys.stderr)
         statuses = drivers.stop()
         end = time.monotonic() + _END
-        while servers() and time.monotonic() < end:
+        while servers(Path(folder)) and time.monotonic() < end:
             time.sleep(0.2)
     used = [row for row in drivers.rows if "lease" in row]
     return {
