@@ -5,8 +5,7 @@ that arrives in pieces, `render` for the way back. Text goes in, records come ou
 clock, no tokenizer, and no text raises. A name's module is imported when the name is first used.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers take it for true; `typing` would be the most of this import
 if TYPE_CHECKING:
     from treadle_parsers.detection import Detection, detect
     from treadle_parsers.errors import (

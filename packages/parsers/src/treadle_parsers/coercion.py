@@ -9,7 +9,7 @@ call flags it. Without a schema nothing is guessed: every value is a string.
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from treadle_parsers import jsontext, pythontext, schema
 from treadle_parsers.schema import Schema
@@ -21,6 +21,20 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _INTEGRAL = re.compile(r"([-+]?[0-9]+)\.0+")
 _NOT_IN_NUMBER = re.compile(r"[^-+.0-9eE]")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+
+class _Structure(NamedTuple):
+    """The type that a bracket begins, and the bracket that ends it."""
+
+    name: str
+    close: str
+
+
+_STRUCTURES = {
+    "{": _Structure("object", "}"),
+    "[": _Structure("array", "]"),
+    "(": _Structure("array", ")"),
+}
 
 
 def is_text(declared: Schema | None, root: Schema) -> bool:
@@ -70,8 +84,8 @@ def can_only_be_text(head: str, declared: Schema | None, root: Schema) -> bool:
     if head[0] in '{[("':
         if declared is None:
             return head[0] == "("
-        wanted = {"{": "object", "[": "array", "(": "array"}.get(head[0])
-        return wanted not in schema.types(declared, root)
+        kind = _STRUCTURES.get(head[0])
+        return kind is None or kind.name not in schema.types(declared, root)
     if head[0] in "+-.0123456789":
         return _NOT_IN_NUMBER.search(head) is not None
     word = head.lower()
@@ -127,8 +141,8 @@ def _boolean(text: str, allowed: frozenset[str]) -> str | None:
 
 
 def _structure(text: str, allowed: frozenset[str]) -> str | None:
-    wanted = {"{": "object", "[": "array", "(": "array"}.get(text[:1])
-    if wanted not in allowed:
+    kind = _STRUCTURES.get(text[:1])
+    if kind is None or kind.name not in allowed or text[-1] != kind.close:
         return None
     try:
         jsontext.load(text)

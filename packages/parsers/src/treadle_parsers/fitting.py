@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from treadle_parsers.jsontext import TooDeep
 from treadle_parsers.schema import (
+    COMBINING,
     MAX_DEPTH,
     Schema,
     allowed_values,
@@ -27,17 +28,21 @@ def fits(value: Any, schema: object, root: Schema, depth: int = 0) -> bool:
         return True
     if not kinds(value) & types(current, root):
         return False
-    listed = allowed_values(current, root)
-    nulled = value is None and current.get("nullable") is True
+    if not COMBINING.isdisjoint(current) and not _combination_fits(value, current, root, depth):
+        return False
+    return _children_fit(value, current, root, depth)
+
+
+def _combination_fits(value: Any, schema: Schema, root: Schema, depth: int) -> bool:
+    listed = allowed_values(schema, root)
+    nulled = value is None and schema.get("nullable") is True
     if listed is not None and not nulled and not any(_same(value, one) for one in listed):
         return False
     for keyword in ("anyOf", "oneOf"):
-        branches = sequence(current.get(keyword))
+        branches = sequence(schema.get(keyword))
         if branches and not any(fits(value, branch, root, depth + 1) for branch in branches):
             return False
-    if not all(fits(value, branch, root, depth + 1) for branch in sequence(current.get("allOf"))):
-        return False
-    return _children_fit(value, current, root, depth)
+    return all(fits(value, branch, root, depth + 1) for branch in sequence(schema.get("allOf")))
 
 
 _PLAIN_KEYS = frozenset({"type", "title", "description", "default", "examples"})

@@ -83,7 +83,8 @@ def branches(schema: Schema, keyword: str, root: Schema) -> list[Schema]:
     return [resolved(branch, root) for branch in sequence(schema.get(keyword))]
 
 
-_COMBINING = frozenset({"const", "enum", "anyOf", "oneOf", "allOf", "nullable"})
+COMBINING = frozenset({"const", "enum", "anyOf", "oneOf", "allOf", "nullable"})
+"""What a schema may say about a value besides its type and its children."""
 _TYPING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf"})
 
 
@@ -140,7 +141,7 @@ def types(schema: object, root: Schema, depth: int = 0) -> frozenset[str]:
     """Return the types that `schema` allows; all of them when it says nothing."""
     current = resolved(schema, root)
     named = current.get("type")
-    if isinstance(named, str) and _COMBINING.isdisjoint(current):
+    if isinstance(named, str) and COMBINING.isdisjoint(current):
         return _named((named,))
     return _combined(current, root, depth) if depth <= MAX_DEPTH else ALL_TYPES
 
