@@ -87,7 +87,22 @@ async def entered(site: Site, **changes):
     assert not [each for each in site.fake.cloud.running() if each.name.startswith("other")]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+FALLS_SHORT = {
+    "check_outcomes_in_a_session_are_values": "a script of a megabyte ends the image's bash",
+    "check_hostile_text_cannot_change_the_status": "after `enable -n :` the next call fails",
+    "check_a_job_is_found_again": "a job that kill_all ended isn't seen to end",
+    "check_planted_links_do_not_lead_an_archive_out": "the image's tar follows links to folders",
+}
+"""What the direct mode doesn't hold, as docs/modal.md says; all of it holds in the server mode."""
+
+
+def _expected(check):
+    reason = FALLS_SHORT.get(check.__name__)
+    marks = () if reason is None else pytest.mark.xfail(reason=reason, strict=True)
+    return pytest.param(check, marks=marks, id=check.__name__)
+
+
+@pytest.mark.parametrize("check", map(_expected, CHECKS))
 def test_conforms(site, backend, check):
     site.runner.run(run_check(check, backend))
 

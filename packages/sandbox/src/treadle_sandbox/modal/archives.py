@@ -15,6 +15,7 @@ from treadle_sandbox.errors import ArchiveError
 
 _SIZE_MOST = 2_000_000_000
 _FILES_MOST = 100_000
+_NAME_MOST, _PATH_MOST = 255, 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,10 @@ def _inside(path: str, shown: str) -> str:
     clean = posixpath.normpath(path)
     if not path or path.startswith("/") or clean.split("/")[0] == ".." or "\0" in path:
         raise ArchiveError(f"{shown!r} leads out of the folder; nothing was unpacked")
+    if len(path.encode(errors="surrogateescape")) >= _PATH_MOST or any(
+        len(part.encode(errors="surrogateescape")) > _NAME_MOST for part in path.split("/")
+    ):
+        raise ArchiveError(f"{shown[:60]!r}... is longer than a path can be; nothing was unpacked")
     if ".." in path.split("/"):
         raise ArchiveError(f"{shown!r} holds '..'; nothing was unpacked")
     return clean

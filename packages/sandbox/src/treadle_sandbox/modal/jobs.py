@@ -11,7 +11,12 @@ from collections.abc import AsyncIterator
 
 from modal.container_process import ContainerProcess
 
-from treadle_sandbox.errors import InvalidCommandError, SlotFileError, SlotLostError
+from treadle_sandbox.errors import (
+    InvalidCommandError,
+    JobNotFoundError,
+    SlotFileError,
+    SlotLostError,
+)
 from treadle_sandbox.modal.failures import slot_boundary
 from treadle_sandbox.modal.output import Window
 from treadle_sandbox.modal.process import Consumer, Processes, feed, read_both
@@ -91,8 +96,17 @@ class ModalJob:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    def forget(self) -> None:
+        """Note that its slot was reset."""
+        self._lost = JobNotFoundError(f"job {self._name} is gone: its slot was reset")
+
     async def state(self) -> JobState:
-        """Return what is known now. Raises SlotLostError when its sandbox is gone."""
+        """Return what is known now.
+
+        Raises:
+            JobNotFoundError: its slot was reset.
+            SlotLostError: its sandbox is gone.
+        """
         if self._lost is not None:
             raise self._lost
         return JobState(

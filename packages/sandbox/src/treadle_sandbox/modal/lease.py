@@ -212,6 +212,8 @@ class ModalLease:
 
     def _check_script(self, script: str, timeout: float, output_limit: int) -> None:
         self._check_open()
+        if not script.strip():
+            raise errors.InvalidCommandError("the script is empty; give at least one command")
         words = ["sh", "-c", script]
         check_command(words, self._environment, timeout=timeout, output_limit=output_limit)
 
@@ -332,6 +334,8 @@ class ModalLease:
         for follower in followers:
             follower.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
+        for job in self._jobs.values():
+            job.forget()
         self._jobs.clear()
 
     async def expire(self) -> None:

@@ -142,6 +142,7 @@ exit 0
 
 FORGET = f"rm -f -- {CALLS}/$1 {CALLS}/$1.out {CALLS}/$1.err"
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OWN_NAMES = "unset read command builtin printf cat eval set trap exit exec"
 
 SESSION = f"""
@@ -151,21 +152,22 @@ POSIXLY_CORRECT=y
 while :; do
   unset -f {_OWN_NAMES} || :
   IFS= read -r treadle_call <&8 || exit
-  treadle_script=$(cat {CALLS}/"$treadle_call")
+  treadle_script=$(PATH={_PATH}; cat {CALLS}/"$treadle_call")
   unset POSIXLY_CORRECT
   eval "$treadle_script" \\
     >{CALLS}/"$treadle_call.out" 2>{CALLS}/"$treadle_call.err" </dev/null 8<&- 9>&-
   treadle_code=$?
   POSIXLY_CORRECT=y
   unset -f {_OWN_NAMES} || :
-  printf "%s\\n" "$treadle_code" >&9
+  (: "${{treadle_unset?$treadle_code}}") 2>&9
 done'
 """
 """Reads names of calls; writes an exit code a line.
 
 Between calls the shell is in its POSIX mode, in which a function can't stand for `unset`, `eval` or
 `set`, and forgets functions of the names it uses: what a script redefines doesn't change its
-report.
+report. The code is reported by the message about a variable that isn't set, which no builtin that
+could be disabled takes part in; it stands behind the last colon.
 """
 
 FRESH = """

@@ -94,7 +94,7 @@ class ModalSession:
         except TimeoutError:
             timed_out, report = True, b"124"
             await self._end()
-        code = int(report) if report is not None else await self._ended(shell)
+        code = _code(report) if report is not None else await self._ended(shell)
         seconds = time.monotonic() - started
         stdout = await self._stream(call, "out", output_limit)
         stderr = await self._stream(call, "err", output_limit)
@@ -178,3 +178,11 @@ class ModalSession:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+
+def _code(report: bytes) -> int:
+    """Return the number behind the last colon of a report."""
+    word = report.rpartition(b":")[2].strip()
+    if not word.isdigit():
+        raise SlotLostError(f"a shell reported {report[:80]!r}; take a new lease")
+    return int(word)
