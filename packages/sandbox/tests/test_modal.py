@@ -102,7 +102,7 @@ def _expected(check):
     return pytest.param(check, marks=marks, id=check.__name__)
 
 
-@pytest.mark.parametrize("check", map(_expected, CHECKS))
+@pytest.mark.parametrize("check", [_expected(check) for check in CHECKS])
 def test_conforms(site, backend, check):
     site.runner.run(run_check(check, backend))
 
