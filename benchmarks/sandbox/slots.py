@@ -114,6 +114,8 @@ async def weigh(many: int) -> None:
         show_memory("idle", before)
         await asyncio.gather(*(lease.exec(["true"], timeout=120) for lease in leases))
         show_memory("after a command each", before)
+        await asyncio.sleep(3.0)  # idle supervisors end meanwhile
+        show_memory("3 s later", before)
 
 
 def show_memory(when: str, before: int) -> None:

@@ -50,6 +50,18 @@ def test_a_supervisor_serves_the_next_command_until_something_is_left(level):
     run(level, work)
 
 
+def test_an_idle_supervisor_ends_and_the_next_command_gets_another(level):
+    async def work(lease):
+        session = await lease.session()
+        first = await supervisor_of(lease)
+        script = f"n=0; while test -d /proc/{first} && test $n -lt 400; do n=$((n+1)); "
+        script += f"read -t 0.05 <> <(:); done; test -d /proc/{first}"
+        assert (await session.run(script)).exit_code == 1, "it still runs"
+        assert await supervisor_of(lease) != first
+
+    run(level, work)
+
+
 def test_a_killed_supervisor_costs_one_command_alone(level):
     async def work(lease):
         killed = await lease.exec(["sh", "-c", "kill -9 $PPID; sleep 60"], timeout=20)

@@ -15,6 +15,8 @@ from treadle_sandbox.slot.supervisors import NO_WORKDIR, REPORT, REQUEST_MOST, S
 
 _DRAIN_MOST = 1 << 20
 _IDLE_MOST = 2
+_IDLE_SECONDS = 2.0
+"""How long a supervisor waits for another command: it holds more memory than the slot itself."""
 
 
 class Command:
@@ -70,6 +72,16 @@ def encode_result(call: Any, code: int) -> bytes:
     )
 
 
+class _Rest:
+    """When idle supervisors end."""
+
+    __slots__ = ("deadline", "expire")
+
+    def __init__(self, expire: Any) -> None:
+        self.deadline = 0.0
+        self.expire = expire
+
+
 class Commands:
     """Runs commands under supervisors."""
 
@@ -77,6 +89,7 @@ class Commands:
         self._loop = loop
         self._setting = setting
         self._idle: dict[str, list[Supervisor]] = {}
+        self._rest = _Rest(self._end_idle)
         self._running: dict[int, Command] = {}
         self._null = os.open(os.devnull, os.O_RDONLY)
 
@@ -179,6 +192,8 @@ class Commands:
             for descriptor in (supervisor.output, supervisor.errors, supervisor.report):
                 loop.leave(descriptor)
             pool.append(supervisor)
+            self._rest.deadline = time.monotonic() + _IDLE_SECONDS
+            loop.time(self._rest)
             return
         supervisor.close()
         loop.forget(supervisor.report)
@@ -220,6 +235,10 @@ class Commands:
         """End every command and every idle supervisor."""
         for command in list(self._running.values()):
             self._end(command)
+        self._end_idle()
+
+    def _end_idle(self) -> None:
+        self._loop.untime(self._rest)
         for supervisor in [one for pool in self._idle.values() for one in pool]:
             _discard(supervisor)
         self._idle.clear()
