@@ -7,16 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from treadle_sandbox.testing import CHECKS, ISOLATION_CHECKS
+from treadle_sandbox.testing import (
+    CHECKS,
+    EGRESS_CHECKS,
+    ISOLATION_CHECKS,
+    RESOURCE_CHECKS,
+)
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-KNOWN = {check.__name__ for check in (*CHECKS, *ISOLATION_CHECKS)}
+KNOWN = {check.__name__ for check in (*CHECKS, *ISOLATION_CHECKS, *RESOURCE_CHECKS, *EGRESS_CHECKS)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_check_that_a_page_names_exists(page):
     assert set(re.findall(r"\bcheck_\w+", page.read_text(encoding="utf-8"))) - KNOWN == set()
+
+
+def test_every_test_that_the_page_of_attacks_names_exists():
+    known = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        known |= set(re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "attacks.md").read_text(encoding="utf-8")))
+    assert named
+    assert named - known == set()
+
+
+def test_every_attack_stands_on_the_page_of_attacks():
+    text = (DOCS / "attacks.md").read_text(encoding="utf-8")
+    attacks = (*ISOLATION_CHECKS, *RESOURCE_CHECKS, *EGRESS_CHECKS)
+    assert {check.__name__ for check in attacks} - set(re.findall(r"check_\w+", text)) == set()
 
 
 def test_every_check_of_the_floor_has_its_counterpart():
