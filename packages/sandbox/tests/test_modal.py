@@ -90,7 +90,6 @@ async def entered(site: Site, **changes):
 FALLS_SHORT = {
     "check_outcomes_in_a_session_are_values": "a script of a megabyte ends the image's bash",
     "check_hostile_text_cannot_change_the_status": "after `enable -n :` the next call fails",
-    "check_a_job_is_found_again": "a job that kill_all ended isn't seen to end",
     "check_planted_links_do_not_lead_an_archive_out": "the image's tar follows links to folders",
 }
 """What the direct mode doesn't hold, as docs/modal.md says; all of it holds in the server mode."""
@@ -255,7 +254,7 @@ def test_creations_are_capped(site):
             start = len(site.fake.cloud.creations)
             leases = await asyncio.gather(*(made.lease() for _ in range(6)))
             times = site.fake.cloud.creations[start:]
-            assert times[-1] - times[0] > 0.4, times
+            assert times[-1] - times[0] > 0.3, times
             for lease in leases:
                 await lease.aclose()
 

@@ -315,6 +315,8 @@ class ModalLease:
         for session in self._sessions.values():
             session.forget()
         await self._guard(self._processes.kill_all())
+        for job in self._jobs.values():
+            await job.kill()  # one that Modal had yet to start came through
 
     async def reset(self) -> None:
         """Go on in a new, empty sandbox; see `treadle_sandbox.Lease.reset`."""
