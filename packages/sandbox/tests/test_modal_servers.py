@@ -25,7 +25,7 @@ TIMEOUT, TERMINATED = 4, 3
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("TREADLE_MODAL_SERVERS"),
-    reason="TREADLE_MODAL_SERVERS isn't set: the stand-in leaves a transport of asyncio unclosed, so "
+    reason="TREADLE_MODAL_SERVERS isn't set: the stand-in leaves a transport unclosed, so "
     "this runs in a process of its own, as in .ci/run",
 )
 
