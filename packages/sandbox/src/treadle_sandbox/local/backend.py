@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from treadle_sandbox import errors
-from treadle_sandbox.local.counters import Counters
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.local.kept import KeptSlots
 from treadle_sandbox.local.launch import Method, Site, list_methods
 from treadle_sandbox.local.lease import LocalLease

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from treadle_sandbox import errors
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.local.channel import Reply
 from treadle_sandbox.local.contract import file_error
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.folder import MARK
 from treadle_sandbox.local.root import PATH, WORKDIR
 from treadle_sandbox.local.slot import finish

@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from treadle_sandbox import errors
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.local.commands import CommandCalls
 from treadle_sandbox.local.contract import resource_limits
-from treadle_sandbox.local.counters import Counters
 from treadle_sandbox.local.filecalls import FileCalls
 from treadle_sandbox.local.replacement import Builder, Replacement
 from treadle_sandbox.local.sessions import LocalSession

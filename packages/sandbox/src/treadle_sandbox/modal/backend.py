@@ -20,13 +20,13 @@ from modal import exception
 
 from treadle_sandbox import errors
 from treadle_sandbox.config import ModalConfig
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.local.pool import Pool
 from treadle_sandbox.modal import scripts
 from treadle_sandbox.modal.account import ModalAccount, Room
 from treadle_sandbox.modal.failures import account_boundary, slot_boundary
 from treadle_sandbox.modal.lease import ModalLease
 from treadle_sandbox.modal.process import Processes
-from treadle_sandbox.modal.tally import Tally
 from treadle_sandbox.modal.teardown import finish
 from treadle_sandbox.records import Capabilities, Isolation, Snapshot, Statistics
 
@@ -48,7 +48,7 @@ class ModalExecBackend:
         self._account = ModalAccount(config)
         self._state: Literal["new", "open", "closed"] = "new"
         self._pool = Pool(config.max_containers)
-        self._counters = Tally()
+        self._counters = Counters()
         self._leases: dict[ModalLease, int] = {}
         self._starting = 0
         self._warm: deque[Room] = deque()

@@ -11,17 +11,18 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from treadle_sandbox import errors, transfer
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.modal import scripts
 from treadle_sandbox.modal.account import Room
 from treadle_sandbox.modal.contract import check_command
 from treadle_sandbox.modal.files import Files
+from treadle_sandbox.modal.home import Home
 from treadle_sandbox.modal.jobs import ModalJob
 from treadle_sandbox.modal.process import Ended, Processes, new_mark
 from treadle_sandbox.modal.session import ModalSession
-from treadle_sandbox.modal.tally import Tally
 from treadle_sandbox.modal.teardown import finish
 from treadle_sandbox.records import (
     ExecResult,
@@ -38,32 +39,6 @@ _FILE_TIMEOUT = 120.0
 _OUTPUT_MOST = 200_000_000
 
 
-class Home(Protocol):
-    """What a lease asks of its backend."""
-
-    async def replace(self, room: Room, image: str | None) -> Room:
-        """End a sandbox and return another one that begins with `image`."""
-        ...
-
-    async def keep(self, room: Room, processes: Processes, workdir: str) -> Snapshot:
-        """Return a snapshot of a sandbox's files."""
-        ...
-
-    def image_of(self, snapshot: Snapshot) -> str:
-        """Return the image of a snapshot. Raises SnapshotNotFoundError."""
-        ...
-
-    async def fork(
-        self, snapshot: Snapshot, count: int, timeout: float
-    ) -> "tuple[ModalLease, ...]":
-        """Return leases that begin with a snapshot."""
-        ...
-
-    async def release(self, lease: "ModalLease", room: Room) -> None:
-        """Take a sandbox back."""
-        ...
-
-
 class ModalLease:
     """A sandbox in use. `ModalExecBackend.lease` makes it."""
 
@@ -77,7 +52,7 @@ class ModalLease:
         isolation: Isolation,
         limits: Limits,
         environment: Mapping[str, str],
-        counters: Tally,
+        counters: Counters,
         lifetime: float | None,
     ) -> None:
         self._name = name

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from treadle_sandbox import errors, wire
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.records import Capabilities, Isolation, Limits, Snapshot, Statistics
 from treadle_sandbox.remote.calls import LeaseCalls, finish, read_json
 from treadle_sandbox.remote.connection import Reply
-from treadle_sandbox.remote.counters import Counters
 from treadle_sandbox.remote.lease import RemoteLease
 from treadle_sandbox.remote.states import LeaseState, ServerHealth
 from treadle_sandbox.remote.transport import Transport, authorize

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from treadle_sandbox import errors, transfer, wire
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.records import (
     ExecResult,
     FileEntry,
@@ -16,7 +17,6 @@ from treadle_sandbox.records import (
     Snapshot,
 )
 from treadle_sandbox.remote.calls import LeaseCalls, escape_name, finish, read_json
-from treadle_sandbox.remote.counters import Counters
 from treadle_sandbox.remote.running import RemoteJob, RemoteSession
 
 _SLOW = 120.0

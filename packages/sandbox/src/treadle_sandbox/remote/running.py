@@ -4,9 +4,9 @@ import time
 from collections.abc import AsyncGenerator
 
 from treadle_sandbox import wire
+from treadle_sandbox.counters import Counters
 from treadle_sandbox.records import ExecResult, JobState, OutputChunk
 from treadle_sandbox.remote.calls import LeaseCalls, read_json
-from treadle_sandbox.remote.counters import Counters
 
 _POLL = 20.0
 
